@@ -1,0 +1,1 @@
+//! The engine: from records to verdicts. Pure and deterministic.

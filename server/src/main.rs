@@ -1,0 +1,2 @@
+//! The `auditgap` binary.
+fn main() {}

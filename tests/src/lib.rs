@@ -1,0 +1,1 @@
+//! Synthetic histories and the harness of the tests.
