@@ -1,9 +1,11 @@
 //! What etcd's log and a watch on its key space say.
 
+use bounded_static::ToStatic;
+
 use crate::record::Text;
 
 /// One operation on keys within an etcd request. Values are never kept.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, ToStatic)]
 pub struct KeyOp<'a> {
     /// What is done.
     pub kind: KeyOpKind,
@@ -22,7 +24,7 @@ pub struct KeyOp<'a> {
 }
 
 /// Kinds of operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub enum KeyOpKind {
     /// Read.
     Range,
@@ -33,7 +35,7 @@ pub enum KeyOpKind {
 }
 
 /// A condition of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, ToStatic)]
 pub struct Compare<'a> {
     /// Key.
     pub key: Text<'a>,
@@ -46,7 +48,7 @@ pub struct Compare<'a> {
 }
 
 /// Which line told of a request: each has other fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub enum RequestLine {
     /// `request stats`: remote address, no user.
     Stats,
@@ -57,7 +59,7 @@ pub enum RequestLine {
 }
 
 /// A request to etcd.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub struct EtcdRequest<'a> {
     /// Which line told.
     pub line: RequestLine,
@@ -86,7 +88,7 @@ pub struct EtcdRequest<'a> {
 }
 
 /// One line of an etcd member's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub enum EtcdLine<'a> {
     /// A request. Sampled on busy members: presence proves, absence never.
     Request(Box<EtcdRequest<'a>>),
@@ -182,7 +184,7 @@ pub enum EtcdLine<'a> {
 }
 
 /// What a revision did to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub enum RevisionKind {
     /// Written.
     Put,
@@ -191,7 +193,7 @@ pub enum RevisionKind {
 }
 
 /// One change of one key, from a watch: the complete and unsampled ledger of writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub struct Revision<'a> {
     /// Written or deleted.
     pub kind: RevisionKind,

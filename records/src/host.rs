@@ -1,10 +1,12 @@
 //! What the host below the cluster saw: auditd, Falco, Tetragon, file notifications. Always enrichment: attribution
 //! and earlier traces, never needed for a verdict.
 
+use bounded_static::ToStatic;
+
 use crate::record::Text;
 
 /// A process on the host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, ToStatic)]
 pub struct Process<'a> {
     /// Process id.
     pub pid: Option<u32>,
@@ -25,7 +27,7 @@ pub struct Process<'a> {
 }
 
 /// What was done to a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub enum FileAccess {
     /// Created, or moved to here.
     Create,
@@ -40,7 +42,7 @@ pub enum FileAccess {
 }
 
 /// One thing that the host saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub enum HostEvent<'a> {
     /// A file was touched.
     File {

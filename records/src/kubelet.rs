@@ -1,9 +1,11 @@
 //! What a kubelet's log says, in one vocabulary for all its versions.
 
+use bounded_static::ToStatic;
+
 use crate::record::Text;
 
 /// A Pod as a kubelet names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub struct PodRef<'a> {
     /// Namespace.
     pub namespace: Text<'a>,
@@ -14,7 +16,7 @@ pub struct PodRef<'a> {
 }
 
 /// Where a kubelet has a Pod from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub enum PodSource {
     /// The API server.
     Api,
@@ -25,7 +27,7 @@ pub enum PodSource {
 }
 
 /// What the sync loop was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub enum SyncOp {
     /// The source has a Pod that it had not: also after a restart of the kubelet.
     Add,
@@ -40,7 +42,7 @@ pub enum SyncOp {
 }
 
 /// One line of a kubelet's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub enum KubeletLine<'a> {
     /// A request served on 10250 or 10255, written at its *end* (`--v=3`).
     Http {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bounded_static::ToStatic;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditEvent;
@@ -68,7 +69,7 @@ pub enum Body<'a> {
 }
 
 /// What the API server's own log tells about the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub enum ApiServerLine<'a> {
     /// A flag of the command line, dumped at start (`FLAG: --name="value"`).
     Flag {
@@ -117,7 +118,7 @@ pub enum ApiServerLine<'a> {
 }
 
 /// An audit event in the legacy text form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub struct LegacyAuditEvent<'a> {
     /// `id="…"`.
     pub audit_id: Text<'a>,

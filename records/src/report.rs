@@ -29,7 +29,8 @@ pub enum Path {
 
 impl Path {
     /// All, in report order.
-    pub const ALL: [Self; 5] = [Self::StaticPod, Self::KubeletApi, Self::EtcdApi, Self::RuntimeSocket, Self::AuditTrail];
+    pub const ALL: [Self; 5] =
+        [Self::StaticPod, Self::KubeletApi, Self::EtcdApi, Self::RuntimeSocket, Self::AuditTrail];
 
     /// The word in the contract.
     pub fn as_str(self) -> &'static str {

@@ -1,9 +1,11 @@
 //! What a container runtime's log and events say, in one vocabulary for containerd, CRI-O and Docker.
 
+use bounded_static::ToStatic;
+
 use crate::record::Text;
 
 /// A Pod as it was named to the runtime. Whoever calls the socket chooses it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub struct SandboxIdentity<'a> {
     /// Pod name.
     pub name: Text<'a>,
@@ -16,7 +18,7 @@ pub struct SandboxIdentity<'a> {
 }
 
 /// One line or event of a container runtime.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub enum RuntimeLine<'a> {
     /// CRI RunPodSandbox. The request has no id, the answer has.
     RunPodSandbox {
@@ -109,7 +111,7 @@ pub enum RuntimeLine<'a> {
 }
 
 /// Which CRI call ran something in a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub enum ExecCall {
     /// Streaming: `kubectl exec`, the kubelet's `/exec`.
     Exec,
@@ -120,7 +122,7 @@ pub enum ExecCall {
 }
 
 /// An event of the runtime itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToStatic)]
 pub struct RuntimeEvent<'a> {
     /// The runtime's own namespace (`k8s.io` for the kubelet's containers), not a Kubernetes namespace. Empty for Docker.
     pub namespace: Text<'a>,
@@ -143,7 +145,7 @@ pub struct RuntimeEvent<'a> {
 }
 
 /// Kinds of runtime event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToStatic)]
 pub enum RuntimeEventKind {
     /// `/containers/create`.
     ContainerCreate,

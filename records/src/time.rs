@@ -34,7 +34,15 @@ impl Timestamp {
     }
 
     /// From a civil date and time in UTC; `None` when a field is out of range.
-    pub fn from_civil(year: i64, month: u32, day: u32, hour: u32, minute: u32, second: u32, nanos: u32) -> Option<Self> {
+    pub fn from_civil(
+        year: i64,
+        month: u32,
+        day: u32,
+        hour: u32,
+        minute: u32,
+        second: u32,
+        nanos: u32,
+    ) -> Option<Self> {
         if !(1..=12).contains(&month) || day == 0 || day > days_in_month(year, month) {
             return None;
         }
@@ -71,7 +79,7 @@ impl Timestamp {
                 return None;
             }
             for index in 0..9 {
-                nanos = nanos * 10 + if index < width { u32::from(tail[index] - b'0') } else { 0 };
+                nanos = nanos * 10 + tail[..width].get(index).map_or(0, |digit| u32::from(digit - b'0'));
             }
             rest = &tail[width..];
         }
@@ -108,9 +116,9 @@ fn nanos_of(duration: Duration) -> i64 {
 }
 
 fn digits(bytes: &[u8]) -> Option<u32> {
-    bytes.iter().try_fold(0_u32, |number, byte| {
-        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
-    })
+    bytes
+        .iter()
+        .try_fold(0_u32, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
 }
 
 /// Seconds east of UTC that a zone suffix says.
@@ -164,6 +172,21 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+/// Owns nothing, so it is its own static form.
+impl bounded_static::ToBoundedStatic for Timestamp {
+    type Static = Self;
+    fn to_static(&self) -> Self {
+        *self
+    }
+}
+
+impl bounded_static::IntoBoundedStatic for Timestamp {
+    type Static = Self;
+    fn into_static(self) -> Self {
+        self
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.rem_euclid(1_000_000_000) as u32;
@@ -183,7 +206,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not an RFC 3339 time")))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not an RFC 3339 time")))
     }
 }
 
@@ -240,7 +264,14 @@ mod tests {
 
     #[test]
     fn what_is_not_a_time_is_refused() {
-        for text in ["", "2026-11-23", "2026-13-23T11:35:43Z", "2026-02-30T11:35:43Z", "2026-11-23T11:35:43.Z", "2026-11-23T11:35:43X"] {
+        for text in [
+            "",
+            "2026-11-23",
+            "2026-13-23T11:35:43Z",
+            "2026-02-30T11:35:43Z",
+            "2026-11-23T11:35:43.Z",
+            "2026-11-23T11:35:43X",
+        ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }
