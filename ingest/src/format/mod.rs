@@ -3,6 +3,13 @@
 //! A format is a pure function from the text of one entry to what it says. Framing (lines, multi-line entries),
 //! compression and envelopes are peeled off before (see [`crate`]).
 
+pub mod containerd;
+mod cri_metadata;
+pub mod ctr_events;
+mod logfmt;
+#[cfg(test)]
+mod testing;
+
 use auditgap_records::{Body, FeedKind, Timestamp};
 
 use crate::clock::ClockHint;

@@ -1,0 +1,20 @@
+//! What the formats' tests share.
+
+use auditgap_records::runtime::RuntimeLine;
+use auditgap_records::{Body, Timestamp};
+
+use super::{LineContext, LineFormat, Parsed};
+use crate::clock::ClockHint;
+
+pub(crate) fn context() -> LineContext {
+    LineContext { clock: ClockHint { near: Timestamp(0), zone_seconds: 0 }, transport_time: None }
+}
+
+/// What a runtime's line says; `None` for noise.
+pub(crate) fn runtime<'a>(format: &impl LineFormat, text: &'a str) -> Option<RuntimeLine<'a>> {
+    match format.parse(text, &context()) {
+        Parsed::Record(_, Body::Runtime(line)) => Some(line),
+        Parsed::Record(_, Body::Other) => None,
+        other => panic!("{text}: {other:?}"),
+    }
+}
