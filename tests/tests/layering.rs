@@ -29,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "auditgap-correlate",
-        &["auditgap-records", "serde", "serde-saphyr", "serde_json", "siphasher", "thiserror"],
+        &["auditgap-records", "serde", "serde-saphyr", "serde_json", "siphasher", "strsim", "thiserror"],
     ),
     (
         "auditgap-server",
