@@ -1,0 +1,180 @@
+//! Requests that write objects, by the object and by the collection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use auditgap_records::audit::Stage;
+use auditgap_records::{Position, Timestamp};
+
+use crate::fact::{AuditFact, Verb};
+use crate::key::ObjectKey;
+use crate::lookup::Lookup;
+use crate::verdict::Cite;
+use crate::world::Seen;
+
+/// A recorded request. One entry for all its stages.
+#[derive(Debug)]
+pub struct Request {
+    /// Its last recorded stage that tells of the outcome, else the first.
+    pub fact: Arc<AuditFact>,
+    /// Feed of that record.
+    pub feed: u16,
+    /// Place of that record.
+    pub position: Position,
+    /// Whether the end of the request was recorded. If not, it may or may not have written.
+    pub ended: bool,
+    /// Writes that it has accounted for so far.
+    pub puts: u32,
+    /// Deletes that it has accounted for so far.
+    pub deletes: u32,
+}
+
+impl Request {
+    /// A pointer to the record.
+    pub fn cite(&self) -> Cite {
+        Cite {
+            time: self.fact.staged,
+            feed: self.feed,
+            position: self.position,
+            summary: summary(&self.fact),
+        }
+    }
+
+    /// When it was over, as far as recorded.
+    pub fn end(&self) -> Timestamp {
+        if self.ended { self.fact.staged } else { Timestamp::MAX }
+    }
+}
+
+/// An audit event in words.
+pub fn summary(fact: &AuditFact) -> String {
+    let mut object = fact.resource.to_string();
+    if !fact.subresource.is_empty() {
+        object = format!("{object}/{}", fact.subresource);
+    }
+    for part in [&fact.namespace, &fact.name] {
+        if !part.is_empty() {
+            object = format!("{object} {part}");
+        }
+    }
+    let user = if fact.user.is_empty() { "nobody (not authenticated)" } else { &fact.user };
+    let outcome = match fact.code {
+        0 => "no outcome recorded".to_owned(),
+        code => code.to_string(),
+    };
+    format!("audit: {} {object} by {user}, {outcome}", fact.verb.as_str())
+}
+
+/// Number of a request in the ledger. Never used again.
+pub type RequestId = u64;
+
+/// All recorded requests that write, of the last while.
+#[derive(Debug, Default)]
+pub struct Requests {
+    entries: VecDeque<Option<Request>>,
+    /// Id of the first entry.
+    base: RequestId,
+    by_object: Lookup<ObjectKey, Vec<RequestId>>,
+    /// Creates whose name is not known, and deletions of a whole collection, by collection.
+    by_collection: Lookup<ObjectKey, Vec<RequestId>>,
+    /// Requests of which only the first stage was seen so far.
+    open: Lookup<(Box<str>, Timestamp), RequestId>,
+}
+
+impl Requests {
+    pub(crate) fn observe(&mut self, seen: Seen<'_>, fact: &Arc<AuditFact>) {
+        if !fact.verb.writes() || is_stream(fact) || fact.dry_run || fact.review.is_some() {
+            return;
+        }
+        let open_key = (fact.audit_id.clone(), fact.received);
+        let ended = matches!(fact.stage, Stage::ResponseComplete | Stage::Panic);
+        if ended && let Some(id) = self.open.remove(&open_key) {
+            if let Some(entry) = self.entry_mut(id) {
+                entry.fact = Arc::clone(fact);
+                entry.feed = seen.feed;
+                entry.position = seen.position;
+                entry.ended = true;
+            }
+            // The end may tell the name that the beginning did not know.
+            self.index(id, fact);
+            return;
+        }
+        let id = self.base + self.entries.len() as u64;
+        self.entries.push_back(Some(Request {
+            fact: Arc::clone(fact),
+            feed: seen.feed,
+            position: seen.position,
+            ended,
+            puts: 0,
+            deletes: 0,
+        }));
+        self.index(id, fact);
+        if !ended {
+            self.open.insert(open_key, id);
+        }
+    }
+
+    fn index(&mut self, id: RequestId, fact: &AuditFact) {
+        let key = ObjectKey::of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
+        let list = if key.name.is_empty() || fact.verb == Verb::DeleteCollection {
+            self.by_collection.entry(key.collection()).or_default()
+        } else {
+            self.by_object.entry(key).or_default()
+        };
+        if !list.contains(&id) {
+            list.push(id);
+        }
+    }
+
+    /// A request by its id, if it is still remembered.
+    pub fn get(&self, id: RequestId) -> Option<&Request> {
+        self.entries.get(usize::try_from(id.checked_sub(self.base)?).ok()?)?.as_ref()
+    }
+
+    pub(crate) fn entry_mut(&mut self, id: RequestId) -> Option<&mut Request> {
+        self.entries.get_mut(usize::try_from(id.checked_sub(self.base)?).ok()?)?.as_mut()
+    }
+
+    /// Requests about an object, in the order recorded.
+    pub fn of_object(&self, key: &ObjectKey) -> impl Iterator<Item = (RequestId, &Request)> {
+        let ids = self.by_object.get(key).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| Some((*id, self.get(*id)?)))
+    }
+
+    /// Requests about a collection: creates without a name, deletions of many. Those that span all namespaces are
+    /// among them.
+    pub fn of_collection(&self, key: &ObjectKey) -> impl Iterator<Item = (RequestId, &Request)> {
+        let own = key.collection();
+        let everywhere = ObjectKey { namespace: Box::default(), ..own.clone() };
+        let everywhere = (!own.namespace.is_empty()).then_some(everywhere);
+        let lists = [self.by_collection.get(&own), everywhere.and_then(|key| self.by_collection.get(&key))];
+        lists.into_iter().flatten().flatten().filter_map(|id| Some((*id, self.get(*id)?)))
+    }
+
+    pub(crate) fn forget(&mut self, before: Timestamp) {
+        while let Some(front) = self.entries.front() {
+            if front.as_ref().is_some_and(|request| request.fact.staged >= before) {
+                break;
+            }
+            let Some(Some(request)) = self.entries.pop_front() else { continue };
+            let id = self.base;
+            self.base += 1;
+            let fact = &request.fact;
+            let key = ObjectKey::of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
+            for (map, key) in [(&mut self.by_collection, key.collection()), (&mut self.by_object, key)] {
+                if let Some(list) = map.get_mut(&key) {
+                    list.retain(|known| *known != id);
+                    if list.is_empty() {
+                        map.remove(&key);
+                    }
+                }
+            }
+            self.open.remove(&(fact.audit_id.clone(), fact.received));
+        }
+    }
+}
+
+/// Whether a request opens a stream or goes through a proxy: it writes no object itself.
+pub fn is_stream(fact: &AuditFact) -> bool {
+    matches!(&*fact.subresource, "exec" | "attach" | "portforward" | "proxy" | "log")
+}

@@ -1,0 +1,42 @@
+//! The rules: one file each, one page each in `docs/rules/`.
+//!
+//! A rule sees every record in the order of event time, after the ledger has taken it in. It keeps what it waits
+//! for, gives each action one verdict, and calls no other rule.
+
+use auditgap_records::report::Path;
+
+use crate::world::{Seen, World};
+
+pub mod etcd_write;
+
+/// What a rule is, for reports and documentation.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// Name; also of its page `docs/rules/NAME.md`.
+    pub name: &'static str,
+    /// Which way around the API server it watches.
+    pub path: Path,
+    /// Technique ids of the catalogue.
+    pub techniques: &'static [&'static str],
+    /// MITRE ATT&CK ids.
+    pub attack: &'static [&'static str],
+    /// What to do when it finds something, in the order to do it.
+    pub next_steps: &'static [&'static str],
+}
+
+/// One rule.
+pub trait Rule {
+    /// A record came. `world.clock` is its time; the ledger has it already.
+    fn observe(&mut self, seen: Seen<'_>, world: &mut World);
+
+    /// Time went on: judge what has waited long enough. Called before each record whose time is new.
+    fn tick(&mut self, world: &mut World);
+
+    /// No record will come any more: judge what is left. Until here every feed is complete up to its end.
+    fn finish(&mut self, world: &mut World);
+}
+
+/// All rules, in the order in which they see a record.
+pub fn all() -> Vec<Box<dyn Rule>> {
+    vec![Box::new(etcd_write::EtcdWrite::default())]
+}

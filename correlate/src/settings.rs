@@ -1,0 +1,59 @@
+//! What a person may set, each with its default and the reason for it.
+
+use std::time::Duration;
+
+use auditgap_records::FeedKind;
+
+/// Settings of one engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Records held back to put them in order, at the most. A finished recording below this size is judged as a
+    /// whole, in whatever order it came. 400,000 records take some 60 MB.
+    pub reorder_capacity: usize,
+    /// How much later than an action its request may end and still account for it: `--request-timeout` of the API
+    /// server (60 s by default) and a margin.
+    pub request_timeout: Duration,
+    /// How far before a request's reception an effect may be stamped: clocks of one host jitter by milliseconds.
+    pub skew: Duration,
+    /// How long after a request's end its revision may reach a watcher.
+    pub watch_lag: Duration,
+    /// Silence after which an audit feed is no longer taken to be complete. A running control plane renews leases
+    /// every 2 to 10 s, and few policies drop all of them.
+    pub audit_idle: Duration,
+    /// Silence after which any other feed is shown as silent.
+    pub idle: Duration,
+    /// Key prefixes under which an API server stores its objects (`--etcd-prefix`).
+    pub key_prefixes: Vec<String>,
+    /// Evidence kept of one gap, at the most.
+    pub evidence_limit: usize,
+    /// Gaps kept, at the most; more are counted as unassessable, never dropped in silence.
+    pub gap_limit: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reorder_capacity: 400_000,
+            request_timeout: Duration::from_secs(65),
+            skew: Duration::from_millis(50),
+            watch_lag: Duration::from_secs(2),
+            audit_idle: Duration::from_secs(60),
+            idle: Duration::from_secs(300),
+            key_prefixes: ["/registry", "/kubernetes.io", "/openshift.io"].map(str::to_owned).to_vec(),
+            evidence_limit: 20,
+            gap_limit: 50_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Silence after which a feed of this kind is shown as silent.
+    pub fn idle_limit(&self, kind: FeedKind) -> Duration {
+        match kind {
+            FeedKind::Audit => self.audit_idle,
+            FeedKind::Kubelet | FeedKind::Etcd | FeedKind::Runtime | FeedKind::Host | FeedKind::ApiServer => {
+                self.idle
+            }
+        }
+    }
+}
