@@ -137,3 +137,6 @@ impl Policy {
         PolicyRuleRef { index, text }
     }
 }
+
+#[cfg(test)]
+mod tests;
