@@ -3,9 +3,20 @@
 //! A format is a pure function from the text of one entry to what it says. Framing (lines, multi-line entries),
 //! compression and envelopes are peeled off before (see [`crate`]).
 
+pub mod apiserver;
+pub mod go_text;
+pub mod httplog;
+pub mod klog;
+pub mod kubelet;
+pub mod auditd;
 pub mod containerd;
 mod cri_metadata;
 pub mod ctr_events;
+mod etcd;
+pub mod etcd_capnslog;
+pub mod etcd_console;
+pub mod etcd_json;
+pub mod etcd_watch;
 mod logfmt;
 #[cfg(test)]
 mod testing;

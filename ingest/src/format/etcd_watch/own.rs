@@ -1,0 +1,132 @@
+//! One change a line, with the moment it was delivered:
+//! `{"t_recv":1795434976.653167,"type":"PUT","key":"/registry/…","mod_revision":2,…}`.
+//!
+//! Only `type`, `key` and `mod_revision` must be there. A whole key space's history comes in this form, so it is read
+//! into borrowed types.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use auditgap_records::etcd::{Revision, RevisionKind};
+use auditgap_records::{Body, Text, Timestamp};
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+use serde_json::value::RawValue;
+
+use super::super::etcd::value;
+use super::super::{LineContext, Parsed};
+
+/// Whether the line was one of ours.
+pub(super) enum Outcome<'a> {
+    /// It was.
+    Read(Parsed<'a>),
+    /// It has neither a key nor a revision of its own.
+    NotOwn,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    t_recv: Option<&'a RawValue>,
+    #[serde(borrow)]
+    time: Option<&'a str>,
+    r#type: Option<&'a str>,
+    #[serde(borrow)]
+    key: Option<Key<'a>>,
+    create_revision: Option<i64>,
+    mod_revision: Option<i64>,
+    version: Option<i64>,
+    lease: Option<i64>,
+    value_len: Option<u64>,
+    first_uuid: Option<&'a str>,
+    enc: Option<Encoding>,
+    #[serde(default)]
+    replayed: bool,
+}
+
+pub(super) fn parse<'a>(text: &'a str, context: &LineContext) -> Outcome<'a> {
+    let line: Line<'a> = match serde_json::from_str(text) {
+        Ok(line) => line,
+        // A field of another shape, or no JSON at all: the other form says which.
+        Err(_) => return Outcome::NotOwn,
+    };
+    let (Some(Key(key)), Some(mod_revision)) = (line.key, line.mod_revision) else {
+        return Outcome::NotOwn;
+    };
+    let kind = match line.r#type {
+        Some("PUT") => RevisionKind::Put,
+        Some("DELETE") => RevisionKind::Delete,
+        _ => return Outcome::Read(Parsed::Reject("field `type` is neither PUT nor DELETE".to_owned())),
+    };
+    let told = match (line.time, line.t_recv) {
+        (Some(time), _) => Timestamp::parse(time).ok_or("field `time` is not an RFC 3339 time"),
+        (None, Some(seconds)) => {
+            decimal_seconds(seconds.get()).ok_or("field `t_recv` is not a number of seconds")
+        }
+        (None, None) => Ok(super::delivery_time(context).0),
+    };
+    let time = match told {
+        Ok(time) => time,
+        Err(reason) => return Outcome::Read(Parsed::Reject(reason.to_owned())),
+    };
+    let assumed = line.time.is_none() && line.t_recv.is_none() && super::delivery_time(context).1;
+    let revision = Revision {
+        kind,
+        key,
+        mod_revision,
+        create_revision: line.create_revision.unwrap_or_default(),
+        version: line.version.unwrap_or_default(),
+        lease: line.lease.filter(|lease| *lease != 0),
+        value_length: line.value_len,
+        encoding: line.enc.and_then(|encoding| encoding.0),
+        uid: line.first_uuid.map(Cow::Borrowed),
+        replayed: line.replayed || assumed,
+    };
+    Outcome::Read(Parsed::Record(time, Body::Revision(revision)))
+}
+
+/// Seconds since the epoch as a decimal number, read digit by digit: a float holds a moment only to a quarter of a
+/// microsecond.
+fn decimal_seconds(text: &str) -> Option<Timestamp> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let seconds = whole.parse().ok()?;
+    if fraction.is_empty() || fraction.starts_with('+') {
+        return None;
+    }
+    let mut nanos = 0;
+    for index in 0..9 {
+        let digit = match fraction.as_bytes().get(index) {
+            None => 0,
+            Some(byte) => char::from(*byte).to_digit(10)?,
+        };
+        nanos = nanos * 10 + digit;
+    }
+    Timestamp::from_unix(seconds, nanos)
+}
+
+struct Key<'a>(Text<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::super::etcd::fields::Name::deserialize(deserializer).map(|name| Self(name.0))
+    }
+}
+
+/// The value's first bytes, of which only the envelope is kept.
+struct Encoding(Option<Text<'static>>);
+
+impl<'de> Deserialize<'de> for Encoding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FirstBytes;
+        impl Visitor<'_> for FirstBytes {
+            type Value = Encoding;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the first bytes of a value")
+            }
+            fn visit_str<E>(self, first: &str) -> Result<Encoding, E> {
+                Ok(Encoding(value::encoding(first.as_bytes())))
+            }
+        }
+        deserializer.deserialize_str(FirstBytes)
+    }
+}
