@@ -1,0 +1,90 @@
+//! A kubelet's log, klog text or JSON, in the message shapes of all versions.
+//!
+//! At high verbosity nearly all lines are noise, so the message is compared before any pair is read.
+
+mod free;
+mod pods;
+mod structured;
+
+use auditgap_records::kubelet::KubeletLine;
+use auditgap_records::{Body, Text};
+use bounded_static::IntoBoundedStatic;
+
+use crate::format::httplog::Access;
+use crate::format::klog::{self, Message, NotRead, Pairs};
+use crate::format::{LineContext, LineFormat, Parsed};
+
+/// The format of a kubelet's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kubelet;
+
+impl LineFormat for Kubelet {
+    fn starts_entry(&self, line: &[u8]) -> bool {
+        klog::starts_entry(line)
+    }
+
+    fn parse<'a>(&self, text: &'a str, context: &LineContext) -> Parsed<'a> {
+        let entry = match klog::read(text, context) {
+            Ok(entry) => entry,
+            Err(NotRead::Unknown) => return Parsed::Unknown,
+            Err(NotRead::Broken(reason)) => return Parsed::Reject(reason),
+        };
+        match line(entry.message) {
+            Ok(Some(line)) => Parsed::Record(entry.time, Body::Kubelet(line)),
+            Ok(None) => Parsed::Record(entry.time, Body::Other),
+            Err(reason) => Parsed::Reject(reason),
+        }
+    }
+}
+
+/// What a message says; `None` if it is of no interest.
+fn line(message: Message<'_>) -> Result<Option<KubeletLine<'_>>, String> {
+    match message {
+        Message::Free(text) => free::line(text),
+        Message::Structured { text, pairs } => {
+            let known =
+                structured::line(&text, pairs).map_err(|reason| format!("\"{text}\" line: {reason}"))?;
+            if known.is_some() || matches!(pairs, Pairs::Text(_)) {
+                return Ok(known);
+            }
+            // JSON does not tell free text from a message with pairs.
+            match text {
+                Text::Borrowed(text) => free::line(text),
+                Text::Owned(text) => free::line(&text).map(IntoBoundedStatic::into_static),
+            }
+        }
+    }
+}
+
+fn http(access: Access<'_>) -> KubeletLine<'_> {
+    KubeletLine::Http {
+        method: access.verb,
+        uri: access.uri,
+        latency: access.latency,
+        user_agent: access.user_agent,
+        source: access.source,
+        code: access.code,
+        forbidden_user: access.forbidden_user,
+    }
+}
+
+/// A flag, unless its value may be a secret: headers for fetching manifests carry credentials.
+fn flag<'a>(name: Text<'a>, value: Text<'a>) -> KubeletLine<'a> {
+    let is_secret = name.ends_with("url-header") && !value.is_empty();
+    KubeletLine::Flag { name, value: if is_secret { "<masked>".into() } else { without_credentials(value) } }
+}
+
+/// A URL without the user and password that may stand in it.
+fn without_credentials(url: Text<'_>) -> Text<'_> {
+    let Some((scheme, rest)) = url.split_once("://") else { return url };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest.get(..authority).and_then(|authority| authority.rsplit_once('@')) {
+        Some((_, host)) => {
+            format!("{scheme}://<masked>@{host}{}", rest.get(authority..).unwrap_or_default()).into()
+        }
+        None => url,
+    }
+}
+
+#[cfg(test)]
+mod tests;
