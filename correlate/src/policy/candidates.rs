@@ -22,6 +22,7 @@ use super::{Policy, Rule, StageSet};
 
 const ANONYMOUS: &str = "system:anonymous";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
+const NODES: &str = "system:nodes";
 const AUTHENTICATED: &str = "system:authenticated";
 
 /// Requests, any of which would account for an action: every combination of verb and group, by any user.
@@ -52,11 +53,9 @@ pub enum Logged {
         /// The rule that drops the record of users that the policy does not mention, or the first that drops any.
         rule: PolicyRuleRef,
     },
-    /// Of some.
+    /// Of some: [`Prospect::unlogged`] says of whose not.
     Sometimes {
-        /// Whose requests leave no record; first those that concern most users.
-        unlogged: Vec<Unlogged>,
-        /// The rule that drops the first of them.
+        /// The rule that drops the record of users that the policy does not mention, or the first that drops any.
         rule: PolicyRuleRef,
     },
 }
@@ -101,11 +100,22 @@ impl fmt::Display for Principal {
     }
 }
 
+/// Who is known to send a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// Not known.
+    Anyone,
+    /// A kubelet, under a name that the policy does not mention.
+    Node,
+}
+
 /// What the records of candidate requests would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prospect {
     /// Whether there would be any.
     pub logged: Logged,
+    /// Whose requests leave no record; first those that concern most users.
+    pub unlogged: Vec<Unlogged>,
     /// The least level among those logged; `None` if none is. From `RequestResponse` on, a write's record carries the
     /// resulting `resourceVersion`.
     pub least: Level,
@@ -113,24 +123,19 @@ pub struct Prospect {
     pub greatest: Level,
     /// The stages at which every one that is logged would be recorded.
     pub stages: StageSet,
+    /// The rules by which some are logged, from 0, ascending.
+    pub logged_by: Vec<usize>,
 }
 
 impl Prospect {
     /// Whether only users that the policy names, or members of groups that it names, could have left no record.
     pub fn unlogged_only_for_named(&self) -> bool {
-        match &self.logged {
-            Logged::Always => true,
-            Logged::Never { .. } => false,
-            Logged::Sometimes { unlogged, .. } => {
-                unlogged.iter().all(|entry| entry.who != Principal::AnyoneElse)
-            }
-        }
+        self.unlogged.iter().all(|entry| entry.who != Principal::AnyoneElse)
     }
 
     /// Users and groups whose requests leave no record, in words, each once.
     pub fn unlogged_users(&self) -> Vec<String> {
-        let Logged::Sometimes { unlogged, .. } = &self.logged else { return Vec::new() };
-        let who: BTreeSet<&Principal> = unlogged.iter().map(|entry| &entry.who).collect();
+        let who: BTreeSet<&Principal> = self.unlogged.iter().map(|entry| &entry.who).collect();
         who.into_iter().map(ToString::to_string).collect()
     }
 }
@@ -144,6 +149,11 @@ impl Policy {
     /// What would be recorded of several candidates, any of which would account for an action: `Always` only if every
     /// one would be, `Never` only if none. Without candidates nothing would be recorded.
     pub fn would_log_any(&self, candidates: &[CandidateRequest<'_>]) -> Prospect {
+        self.forecast(candidates, Sender::Anyone)
+    }
+
+    /// As [`Policy::would_log_any`], with what is known of who sends.
+    pub(super) fn forecast(&self, candidates: &[CandidateRequest<'_>], sender: Sender) -> Prospect {
         let mut tally = Tally::default();
         for candidate in candidates {
             for verb in candidate.verbs {
@@ -157,7 +167,7 @@ impl Policy {
                             subresource: candidate.subresource,
                             name,
                         };
-                        self.tally_users(&request, &mut tally);
+                        self.tally_users(&request, sender, &mut tally);
                     }
                 }
             }
@@ -221,7 +231,7 @@ impl Policy {
     }
 
     /// Decides one request for every kind of user.
-    fn tally_users(&self, request: &ResourceRequest<'_>, tally: &mut Tally) {
+    fn tally_users(&self, request: &ResourceRequest<'_>, sender: Sender, tally: &mut Tally) {
         let mut applicable = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             if rule.matches_resource_request(request) {
@@ -235,6 +245,10 @@ impl Policy {
             let deciding = applicable.iter().find(|(_, rule)| rule.matches_user(Some(user)));
             tally.add(request, who, self.decision(deciding.map(|(index, _)| *index)));
         };
+        if sender == Sender::Node {
+            let node = Identity { name: "system:node:", groups: vec![NODES, AUTHENTICATED] };
+            return ask(Principal::Group(NODES.to_owned()), &node);
+        }
         let names: BTreeSet<&str> =
             applicable.iter().flat_map(|(_, rule)| &rule.users).map(String::as_str).collect();
         let groups: BTreeSet<&str> = applicable
@@ -264,21 +278,26 @@ impl Policy {
     }
 
     fn prospect(&self, tally: Tally) -> Prospect {
-        let Tally { logged, mut unlogged } = tally;
+        let Tally { logged, logged_by, mut unlogged } = tally;
         let coarse: BTreeSet<Unlogged> = unlogged.clone();
         unlogged.retain(|entry| !entry.is_part_of_another(&coarse));
         let rule = unlogged.first().map(|entry| self.dropping_rule(entry.rule));
         let (verdict, levels) = match (logged, rule) {
             (Some(levels), None) => (Logged::Always, levels),
-            (Some(levels), Some(rule)) => {
-                (Logged::Sometimes { unlogged: unlogged.into_iter().collect(), rule }, levels)
-            }
+            (Some(levels), Some(rule)) => (Logged::Sometimes { rule }, levels),
             (None, rule) => {
                 let rule = rule.unwrap_or_else(|| self.rule_ref(None));
                 (Logged::Never { rule }, Recorded::NOTHING)
             }
         };
-        Prospect { logged: verdict, least: levels.least, greatest: levels.greatest, stages: levels.stages }
+        Prospect {
+            logged: verdict,
+            unlogged: unlogged.into_iter().collect(),
+            least: levels.least,
+            greatest: levels.greatest,
+            stages: levels.stages,
+            logged_by: logged_by.into_iter().collect(),
+        }
     }
 
     /// Names the rule that drops a record, and the stages if it is by them.
@@ -327,6 +346,7 @@ impl Recorded {
 #[derive(Debug, Default)]
 struct Tally {
     logged: Option<Recorded>,
+    logged_by: BTreeSet<usize>,
     unlogged: BTreeSet<Unlogged>,
 }
 
@@ -345,6 +365,7 @@ impl Tally {
             self.unlogged.insert(Unlogged { who, verb, resource, rule: decision.rule });
             return;
         }
+        self.logged_by.extend(decision.rule);
         let level = decision.level;
         let before = self.logged.unwrap_or(Recorded { least: level, greatest: level, stages });
         self.logged = Some(Recorded {

@@ -27,7 +27,7 @@ fn verdict(rules: &[&str], candidates: &[CandidateRequest<'_>]) -> String {
     match &prospect.logged {
         Logged::Always => format!("always {:?}..{:?}", prospect.least, prospect.greatest),
         Logged::Never { rule } => format!("never {}", index(rule.index)),
-        Logged::Sometimes { rule, .. } => {
+        Logged::Sometimes { rule } => {
             format!("sometimes {} {}", index(rule.index), prospect.unlogged_users().join(" | "))
         }
     }

@@ -3,8 +3,8 @@ use auditgap_records::audit::Level;
 use super::policy;
 use crate::policy::{Identity, Policy, RequestAttributes, StageSet};
 
-fn alice() -> Option<Identity<'static>> {
-    Some(Identity { name: "alice", groups: vec!["system:authenticated", "ops"] })
+fn alice() -> Identity<'static> {
+    Identity { name: "alice", groups: vec!["system:authenticated", "ops"] }
 }
 
 /// `verb resource[.group][/subresource] [namespace[/name]]`, or `verb /path`, sent by alice.
@@ -14,12 +14,12 @@ fn request(text: &str) -> RequestAttributes<'_> {
     let what = words.next().unwrap();
     let (namespace, name) = words.next().unwrap_or("").split_once('/').unwrap_or_default();
     if what.starts_with('/') {
-        return RequestAttributes { user: alice(), verb, path: what, ..RequestAttributes::default() };
+        return RequestAttributes { user: Some(alice()), verb, path: what, ..RequestAttributes::default() };
     }
     let (qualified, subresource) = what.split_once('/').unwrap_or((what, ""));
     let (resource, group) = qualified.split_once('.').unwrap_or((qualified, ""));
     RequestAttributes {
-        user: alice(),
+        user: Some(alice()),
         verb,
         namespace,
         group,

@@ -6,7 +6,6 @@ use super::Policy;
 
 /// A policy of the given rules, in YAML's flow or block form, one per entry.
 fn policy(rules: &[&str]) -> Policy {
-    let rules: String = rules.iter().map(|rule| format!("- {rule}\n")).collect();
-    let text = format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n{rules}");
+    let text = format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- {}\n", rules.join("\n- "));
     Policy::load(&text).unwrap().policy
 }
