@@ -11,6 +11,7 @@ use crate::fact::Fact;
 use crate::world::Seen;
 
 pub mod containers;
+pub mod host;
 pub mod lifecycle;
 pub mod pods;
 pub mod requests;
@@ -18,6 +19,7 @@ pub mod reviews;
 pub mod streams;
 
 use containers::Containers;
+use host::Host;
 use lifecycle::Lifecycle;
 use pods::Pods;
 use requests::Requests;
@@ -39,6 +41,8 @@ pub struct Ledger {
     pub containers: Containers,
     /// Starts and ends of components.
     pub lifecycle: Lifecycle,
+    /// What the host saw.
+    pub host: Host,
 }
 
 impl Ledger {
@@ -69,7 +73,8 @@ impl Ledger {
             }
             Fact::Revision(revision) => self.pods.observe_revision(seen, revision),
             Fact::ApiServer(line) => self.lifecycle.observe_api_server(seen, line),
-            Fact::Etcd(_) | Fact::Host(_) => {}
+            Fact::Host(event) => self.host.observe(seen, event, node),
+            Fact::Etcd(_) => {}
         }
     }
 
@@ -81,5 +86,6 @@ impl Ledger {
         self.reviews.forget(before);
         self.pods.forget(before);
         self.containers.forget(before);
+        self.host.forget(before);
     }
 }

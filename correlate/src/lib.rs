@@ -17,6 +17,7 @@ pub mod ledger;
 mod lookup;
 pub mod policy;
 mod report;
+mod resources;
 pub mod rule;
 mod sequence;
 pub mod settings;

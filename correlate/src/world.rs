@@ -8,6 +8,7 @@ use crate::fact::Fact;
 use crate::feeds::{Feeds, NotCovered};
 use crate::ledger::Ledger;
 use crate::policy::{CandidateRequest, Logged};
+use crate::resources;
 use crate::verdict::{Cite, GapDraft, Verdicts};
 
 /// A record in its place in time.
@@ -78,8 +79,20 @@ impl World {
         let prospect = policy.would_log_any(candidates);
         match &prospect.logged {
             Logged::Always => Absence::Proven,
-            Logged::Sometimes { .. } => Absence::Likely(prospect.unlogged_users()),
             Logged::Never { rule } => Absence::BlindSpot(rule.clone()),
+            Logged::Sometimes { rule, .. } => {
+                let unlogged = prospect.unlogged_users();
+                // Whom the policy does not single out, or whose routine this is, may well have done it unrecorded.
+                let routine = candidates.iter().any(|candidate| {
+                    let namespace = candidate.namespace.unwrap_or_default();
+                    unlogged.iter().any(|user| resources::writes_by_routine(user, candidate.resource, namespace))
+                });
+                if routine || !prospect.unlogged_only_for_named() {
+                    Absence::BlindSpot(rule.clone())
+                } else {
+                    Absence::Likely(unlogged)
+                }
+            }
         }
     }
 
