@@ -4,6 +4,21 @@
 //! input, and nothing stops at a bad line: what cannot be read is handed on as a reject with its place and reason.
 
 pub mod clock;
+mod decompress;
+mod detect;
+mod digest;
+mod envelope;
 pub mod format;
+mod framing;
+mod limits;
+mod parser;
+mod shape;
 
+pub use decompress::{Compression, Expander, ExpansionError};
+pub use detect::{Detection, HEAD, Unrecognised, detect};
+pub use digest::DigestKey;
+pub use envelope::Envelope;
 pub use format::{Format, LineContext, LineFormat, Parsed};
+pub use framing::Framing;
+pub use limits::Limits;
+pub use parser::{Options, Parser, Sink, parse_audit_lines};
