@@ -7,7 +7,7 @@ use bounded_static::IntoBoundedStatic;
 
 use crate::format::httplog::{self, Access};
 use crate::format::klog::{self, Fields, Message, NotRead, Pairs};
-use crate::format::{LineContext, LineFormat, Parsed, go_text};
+use crate::format::{LineContext, LineFormat, Parsed, flag};
 
 /// The format of the API server's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,8 +79,8 @@ fn request(access: Access<'_>) -> ApiServerLine<'_> {
 const LENIENT: &str = "falling back to lenient decoding";
 
 fn free(text: &str) -> Result<Option<ApiServerLine<'_>>, String> {
-    if let Some(rest) = text.strip_prefix("FLAG: --") {
-        return Ok(flag(rest));
+    if let Some((name, value)) = flag::read(text) {
+        return Ok(Some(ApiServerLine::Flag { name, value }));
     }
     if let Some(rest) = text.strip_prefix("Error in audit plugin '") {
         let broken = "audit plugin error of another shape than 'NAME' affecting N audit events: ERROR";
@@ -110,13 +110,6 @@ fn free(text: &str) -> Result<Option<ApiServerLine<'_>>, String> {
     // The access log of old versions begins with an upper-case method.
     let is_method = text.as_bytes().get(1).is_some_and(u8::is_ascii_uppercase);
     Ok(is_method.then(|| httplog::from_sentence(text).map(request)).flatten())
-}
-
-/// `name="value"` of the dump of all flags at the start.
-fn flag(rest: &str) -> Option<ApiServerLine<'_>> {
-    let (name, value) = rest.split_once('=')?;
-    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-    Some(ApiServerLine::Flag { name: name.into(), value: go_text::unescape(inner) })
 }
 
 /// `NAME' affecting N audit events: ERROR`, a line `Impacted events:` and the events as legacy text.

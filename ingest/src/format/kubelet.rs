@@ -68,23 +68,5 @@ fn http(access: Access<'_>) -> KubeletLine<'_> {
     }
 }
 
-/// A flag, unless its value may be a secret: headers for fetching manifests carry credentials.
-fn flag<'a>(name: Text<'a>, value: Text<'a>) -> KubeletLine<'a> {
-    let is_secret = name.ends_with("url-header") && !value.is_empty();
-    KubeletLine::Flag { name, value: if is_secret { "<masked>".into() } else { without_credentials(value) } }
-}
-
-/// A URL without the user and password that may stand in it.
-fn without_credentials(url: Text<'_>) -> Text<'_> {
-    let Some((scheme, rest)) = url.split_once("://") else { return url };
-    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest.get(..authority).and_then(|authority| authority.rsplit_once('@')) {
-        Some((_, host)) => {
-            format!("{scheme}://<masked>@{host}{}", rest.get(authority..).unwrap_or_default()).into()
-        }
-        None => url,
-    }
-}
-
 #[cfg(test)]
 mod tests;

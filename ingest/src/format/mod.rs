@@ -4,6 +4,7 @@
 //! compression and envelopes are peeled off before (see [`crate`]).
 
 pub mod apiserver;
+pub mod flag;
 pub mod go_text;
 pub mod httplog;
 pub mod klog;

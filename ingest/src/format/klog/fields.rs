@@ -67,12 +67,15 @@ pub(super) fn plain_string(json: &str) -> Option<Text<'_>> {
 }
 
 fn unindented(lines: &str) -> Text<'_> {
-    let first = lines.strip_prefix('\t').unwrap_or(lines);
-    if !first.contains('\n') {
-        return Cow::Borrowed(first);
+    if !lines.contains('\n') {
+        return Cow::Borrowed(without_indent(lines));
     }
-    let lines = lines.split('\n').map(|line| line.strip_prefix('\t').unwrap_or(line));
-    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+    Cow::Owned(lines.split('\n').map(without_indent).collect::<Vec<_>>().join("\n"))
+}
+
+/// `journalctl` shows the tab as eight spaces.
+fn without_indent(line: &str) -> &str {
+    line.strip_prefix('\t').or_else(|| line.strip_prefix("        ")).unwrap_or(line)
 }
 
 impl<'a> Fields<'a> {

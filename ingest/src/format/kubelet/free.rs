@@ -3,16 +3,17 @@
 use auditgap_records::Text;
 use auditgap_records::kubelet::{KubeletLine, PodRef, SyncOp};
 
+use crate::format::flag::{self, without_credentials};
 use crate::format::{go_text, httplog};
 
+use super::http;
 use super::pods::{self, LifecycleEvent};
 use super::structured::{is_unreachable, pod_source};
-use super::{flag, http, without_credentials};
 
 /// What a message says; `None` if it is of no interest, `Err` if it is and cannot be read.
 pub(super) fn line(text: &str) -> Result<Option<KubeletLine<'_>>, String> {
-    if let Some(rest) = text.strip_prefix("FLAG: --") {
-        return Ok(flag_line(rest));
+    if let Some((name, value)) = flag::read(text) {
+        return Ok(Some(KubeletLine::Flag { name, value }));
     }
     if let Some(rest) = text.strip_prefix("SyncLoop (") {
         return sync_loop(rest);
@@ -31,13 +32,6 @@ pub(super) fn line(text: &str) -> Result<Option<KubeletLine<'_>>, String> {
                 .is_some_and(u8::is_ascii_uppercase)
                 .then(|| httplog::from_sentence(text).map(http))?
         }))
-}
-
-/// `name="value"` of the dump of all flags at the start.
-fn flag_line(rest: &str) -> Option<KubeletLine<'_>> {
-    let (name, value) = rest.split_once('=')?;
-    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-    Some(flag(name.into(), go_text::unescape(inner)))
 }
 
 /// `ADD, "api"): "web_default(uid)"` and `PLEG): "web_default(uid)", event: &pleg.PodLifecycleEvent{…}`.

@@ -3,11 +3,12 @@
 use auditgap_records::Text;
 use auditgap_records::kubelet::{KubeletLine, PodRef, PodSource, SyncOp};
 
-use crate::format::httplog;
+use crate::format::flag::without_credentials;
 use crate::format::klog::{Fields, Pairs, Value};
+use crate::format::{go_text, httplog};
 
+use super::http;
 use super::pods::{self, LifecycleEvent};
-use super::{http, without_credentials};
 
 /// What a message says; `None` if it is of no interest, `Err` if it is and cannot be read.
 pub(super) fn line<'a>(message: &str, pairs: Pairs<'a>) -> Result<Option<KubeletLine<'a>>, String> {
@@ -91,7 +92,7 @@ fn rarer<'a>(message: &str, pairs: Pairs<'a>) -> Result<Option<KubeletLine<'a>>,
         "Manifest path is not a directory or file" => {
             ignored(pairs.read()?.text("path").unwrap_or_default(), "neither a file nor a directory".into())
         }
-        "Unable to process watch event" => match unprocessed(pairs.read()?.need("err")?) {
+        "Unable to process watch event" => match unprocessed(&pairs.read()?.need("err")?) {
             Some(line) => line,
             None => return Ok(None),
         },
@@ -214,10 +215,10 @@ fn attributes<'a>(fields: &Fields<'a>) -> Result<Attributes<'a>, String> {
 }
 
 /// `can't process config file "/path": why`.
-fn unprocessed(error: Text<'_>) -> Option<KubeletLine<'static>> {
+fn unprocessed(error: &str) -> Option<KubeletLine<'static>> {
     let (_, rest) = error.split_once("can't process config file ")?;
-    let length = crate::format::go_text::quoted_length(rest)?;
-    let path = crate::format::go_text::unescape(rest.get(1..length - 1)?);
+    let length = go_text::quoted_length(rest)?;
+    let path = go_text::unescape(rest.get(1..length - 1)?);
     let reason = rest.get(length..)?.trim_start_matches([':', ' ']);
     Some(ignored(path.into_owned().into(), reason.to_owned().into()))
 }
