@@ -4,6 +4,11 @@
 //! compression and envelopes are peeled off before (see [`crate`]).
 
 pub mod apiserver;
+pub(crate) mod audit;
+pub(crate) mod audit_gke;
+mod audit_legacy;
+mod audit_wire;
+mod dispatch;
 pub mod flag;
 pub mod go_text;
 pub mod httplog;
@@ -24,6 +29,8 @@ pub mod etcd_watch;
 mod logfmt;
 #[cfg(test)]
 mod testing;
+
+pub(crate) use dispatch::Assembly;
 
 use auditgap_records::{Body, FeedKind, Timestamp};
 
