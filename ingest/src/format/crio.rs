@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use auditgap_records::runtime::{ExecCall, RuntimeLine, SandboxIdentity};
+use auditgap_records::runtime::{ExecCall, RuntimeEvent, RuntimeEventKind, RuntimeLine, SandboxIdentity};
 use auditgap_records::{Body, Text};
 
 use super::cri_metadata::for_each_field;
@@ -58,6 +58,7 @@ fn is_telling(word: &str) -> bool {
             | "Pulling"
             | "Pulled"
             | "Request"
+            | "Checkpointed"
             | "Caught"
     )
 }
@@ -97,6 +98,7 @@ fn read(message: &str) -> Option<RuntimeLine<'static>> {
         "Removing container" => Some(RuntimeLine::RemoveContainer { container: first_word(subject) }),
         "Stopping pod sandbox" => Some(RuntimeLine::StopPodSandbox { sandbox: first_word(subject) }),
         "Removed pod sandbox" => Some(RuntimeLine::RemovePodSandbox { sandbox: first_word(subject) }),
+        "Checkpointed container" => Some(RuntimeLine::Event(checkpointed(first_word(subject)))),
         "Pulling image" => Some(RuntimeLine::PullImage { image: first_word(subject), done: false }),
         "Pulled image" => Some(RuntimeLine::PullImage { image: first_word(subject), done: true }),
         _ => answer(what, subject),
@@ -132,6 +134,21 @@ fn run_pod_sandbox(description: &str, sandbox: Option<Text<'static>>) -> Option<
         attempt: 0,
     };
     Some(RuntimeLine::RunPodSandbox { identity, sandbox, error: None })
+}
+
+/// A container's memory was written out: the same event as containerd's.
+fn checkpointed(container: Text<'static>) -> RuntimeEvent<'static> {
+    RuntimeEvent {
+        namespace: Cow::Borrowed(""),
+        kind: RuntimeEventKind::TaskCheckpointed,
+        subject: container,
+        image: None,
+        exec: None,
+        pid: None,
+        exit_status: None,
+        command: None,
+        identity: None,
+    }
 }
 
 /// The last part of `namespace/pod/container`.
@@ -258,6 +275,7 @@ mod tests {
                 Some(RuntimeLine::PortForward { sandbox: "s1".into() }),
             ),
             ("Response: *v1.ExecResponse: &ExecResponse{Url:http://x,}", None),
+            ("Checkpointed container: c1", Some(RuntimeLine::Event(checkpointed("c1".into())))),
             ("Starting CRI-O, version: 1.30.0, git: unknown", Some(RuntimeLine::Started)),
             ("Caught SIGTERM", Some(RuntimeLine::Stopping)),
             ("Checking image status: r/i:1", None),

@@ -10,6 +10,7 @@ use memchr::memchr2;
 use serde_json::value::RawValue;
 
 use super::LineContext;
+use super::raw_json::string;
 
 /// Whether a physical line begins a logrus entry; a stack trace of a dying daemon does not.
 pub(crate) fn starts_entry(line: &[u8]) -> bool {
@@ -91,16 +92,6 @@ impl<'a> Entry<'a> {
             }
             Self::Json(object) => object.get(name).and_then(|raw| string(raw)),
         }
-    }
-}
-
-fn string(raw: &RawValue) -> Option<Text<'_>> {
-    let text = raw.get();
-    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(text).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
     }
 }
 

@@ -20,6 +20,7 @@ mod cri_metadata;
 pub mod crio;
 pub mod ctr_events;
 pub mod docker_events;
+pub mod falco;
 pub mod inotify;
 mod etcd;
 pub mod etcd_capnslog;
@@ -27,6 +28,8 @@ pub mod etcd_console;
 pub mod etcd_json;
 pub mod etcd_watch;
 mod logfmt;
+mod raw_json;
+pub mod tetragon;
 #[cfg(test)]
 mod testing;
 

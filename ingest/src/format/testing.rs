@@ -1,5 +1,6 @@
 //! What the formats' tests share.
 
+use auditgap_records::host::HostEvent;
 use auditgap_records::runtime::RuntimeLine;
 use auditgap_records::{Body, Timestamp};
 
@@ -14,6 +15,15 @@ pub(crate) fn context() -> LineContext {
 pub(crate) fn runtime<'a>(format: &impl LineFormat, text: &'a str) -> Option<RuntimeLine<'a>> {
     match format.parse(text, &context()) {
         Parsed::Record(_, Body::Runtime(line)) => Some(line),
+        Parsed::Record(_, Body::Other) => None,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+/// What an entry tells of the host; `None` for what is of no interest.
+pub(crate) fn host<'a>(format: &impl LineFormat, text: &'a str) -> Option<HostEvent<'a>> {
+    match format.parse(text, &context()) {
+        Parsed::Record(_, Body::Host(event)) => Some(event),
         Parsed::Record(_, Body::Other) => None,
         other => panic!("{text}: {other:?}"),
     }

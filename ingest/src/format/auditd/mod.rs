@@ -7,7 +7,7 @@
 mod event;
 mod field;
 mod head;
-mod syscall;
+pub(in crate::format) mod syscall;
 
 use std::collections::BTreeMap;
 

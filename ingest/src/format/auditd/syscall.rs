@@ -95,7 +95,7 @@ fn generic(number: u32) -> Option<&'static str> {
 
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(in crate::format) enum Call {
     /// Opens a file; the argument that holds the flags, if it is one.
     Open(Option<usize>),
     /// Creates, whatever the flags.
@@ -117,7 +117,7 @@ pub(super) enum Call {
 }
 
 impl Call {
-    pub(super) fn of(name: &str) -> Self {
+    pub(in crate::format) fn of(name: &str) -> Self {
         match name {
             "open" => Self::Open(Some(1)),
             "openat" | "open_by_handle_at" => Self::Open(Some(2)),
@@ -160,7 +160,7 @@ pub(super) fn is_working_directory(argument: u64) -> bool {
 }
 
 /// Whether flags of `open` allow to write. The values are the same on all machines of the tables above.
-pub(super) fn opens_for_writing(flags: u64) -> bool {
+pub(in crate::format) fn opens_for_writing(flags: u64) -> bool {
     const ACCESS_MODE: u64 = 0o3;
     const TRUNCATE: u64 = 0o1000;
     flags & ACCESS_MODE != 0 || flags & TRUNCATE != 0
