@@ -20,10 +20,7 @@ impl LineFormat for EtcdWatch {
         if !text.starts_with('{') {
             return Parsed::Unknown;
         }
-        match own::parse(text, context) {
-            own::Outcome::Read(parsed) => parsed,
-            own::Outcome::NotOwn => response::parse(text, context),
-        }
+        own::parse(text, context).unwrap_or_else(|| response::parse(text, context))
     }
 }
 
@@ -31,3 +28,6 @@ impl LineFormat for EtcdWatch {
 fn delivery_time(context: &LineContext) -> (Timestamp, bool) {
     context.transport_time.map_or((context.clock.near, true), |time| (time, false))
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,14 +163,14 @@ struct ProjectedSource {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 struct Status {
-    #[serde(deserialize_with = "or_default")]
-    container_statuses: Vec<ContainerStatus>,
-    #[serde(deserialize_with = "or_default")]
-    init_container_statuses: Vec<ContainerStatus>,
-    #[serde(deserialize_with = "or_default")]
-    ephemeral_container_statuses: Vec<ContainerStatus>,
+    #[serde(rename = "containerStatuses", deserialize_with = "or_default")]
+    containers: Vec<ContainerStatus>,
+    #[serde(rename = "initContainerStatuses", deserialize_with = "or_default")]
+    init: Vec<ContainerStatus>,
+    #[serde(rename = "ephemeralContainerStatuses", deserialize_with = "or_default")]
+    ephemeral: Vec<ContainerStatus>,
 }
 
 #[derive(Default, Deserialize)]
@@ -219,10 +219,7 @@ pub(super) fn read(json: &str) -> Option<PodFacts> {
         secrets: mounted_secrets(pod.spec.volumes),
         ..PodFacts::default()
     };
-    let Status { container_statuses, init_container_statuses, ephemeral_container_statuses } = pod.status;
-    for status in
-        container_statuses.into_iter().chain(init_container_statuses).chain(ephemeral_container_statuses)
-    {
+    for status in pod.status.containers.into_iter().chain(pod.status.init).chain(pod.status.ephemeral) {
         let id = status.container_id.split_once("://").map_or(status.container_id.as_str(), |(_, id)| id);
         if !id.is_empty() {
             facts.containers.insert(status.name, id.to_owned());

@@ -177,7 +177,7 @@ fn apply_method(request: &Request) -> Option<&'static str> {
     request.method.or_else(|| (!request.success.is_empty()).then_some("KV/Range"))
 }
 
-fn described<'a>(line: RequestLine, method: Text<'a>, request: Request) -> EtcdRequest<'a> {
+fn described(line: RequestLine, method: Text<'_>, request: Request) -> EtcdRequest<'_> {
     EtcdRequest {
         line,
         method,

@@ -10,3 +10,6 @@ pub(crate) mod line;
 pub(crate) mod request;
 pub(crate) mod tokens;
 pub(crate) mod value;
+
+#[cfg(test)]
+mod tests;

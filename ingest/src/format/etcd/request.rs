@@ -68,7 +68,7 @@ pub(crate) fn parse(text: &str, bare: Bare) -> Request {
                     "KV/Put" => push(&mut request.success, key_op(&mut tokens, KeyOpKind::Put)),
                     "KV/Range" => push(&mut request.success, key_op(&mut tokens, KeyOpKind::Range)),
                     "KV/DeleteRange" => {
-                        push(&mut request.success, key_op(&mut tokens, KeyOpKind::DeleteRange))
+                        push(&mut request.success, key_op(&mut tokens, KeyOpKind::DeleteRange));
                     }
                     "KV/Txn" => transaction(&mut tokens, &mut request, 0),
                     // Names stand unquoted in the redacted form of these: whatever follows may be part of one.

@@ -16,14 +16,6 @@ use serde_json::value::RawValue;
 use super::super::etcd::value;
 use super::super::{LineContext, Parsed};
 
-/// Whether the line was one of ours.
-pub(super) enum Outcome<'a> {
-    /// It was.
-    Read(Parsed<'a>),
-    /// It has neither a key nor a revision of its own.
-    NotOwn,
-}
-
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]
@@ -44,19 +36,14 @@ struct Line<'a> {
     replayed: bool,
 }
 
-pub(super) fn parse<'a>(text: &'a str, context: &LineContext) -> Outcome<'a> {
-    let line: Line<'a> = match serde_json::from_str(text) {
-        Ok(line) => line,
-        // A field of another shape, or no JSON at all: the other form says which.
-        Err(_) => return Outcome::NotOwn,
-    };
-    let (Some(Key(key)), Some(mod_revision)) = (line.key, line.mod_revision) else {
-        return Outcome::NotOwn;
-    };
+/// Reads a line; `None` if it is not of this form, or not JSON at all.
+pub(super) fn parse<'a>(text: &'a str, context: &LineContext) -> Option<Parsed<'a>> {
+    let line: Line<'a> = serde_json::from_str(text).ok()?;
+    let (Key(key), mod_revision) = (line.key?, line.mod_revision?);
     let kind = match line.r#type {
         Some("PUT") => RevisionKind::Put,
         Some("DELETE") => RevisionKind::Delete,
-        _ => return Outcome::Read(Parsed::Reject("field `type` is neither PUT nor DELETE".to_owned())),
+        _ => return Some(Parsed::Reject("field `type` is neither PUT nor DELETE".to_owned())),
     };
     let told = match (line.time, line.t_recv) {
         (Some(time), _) => Timestamp::parse(time).ok_or("field `time` is not an RFC 3339 time"),
@@ -67,7 +54,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &LineContext) -> Outcome<'a> {
     };
     let time = match told {
         Ok(time) => time,
-        Err(reason) => return Outcome::Read(Parsed::Reject(reason.to_owned())),
+        Err(reason) => return Some(Parsed::Reject(reason.to_owned())),
     };
     let assumed = line.time.is_none() && line.t_recv.is_none() && super::delivery_time(context).1;
     let revision = Revision {
@@ -82,7 +69,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &LineContext) -> Outcome<'a> {
         uid: line.first_uuid.map(Cow::Borrowed),
         replayed: line.replayed || assumed,
     };
-    Outcome::Read(Parsed::Record(time, Body::Revision(revision)))
+    Some(Parsed::Record(time, Body::Revision(revision)))
 }
 
 /// Seconds since the epoch as a decimal number, read digit by digit: a float holds a moment only to a quarter of a
