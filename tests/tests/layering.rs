@@ -11,12 +11,13 @@ use serde_json::Value;
 
 /// Every crate of the workspace with all it may depend on outside of tests.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("auditgap-records", &["chrono", "serde"]),
+    ("auditgap-records", &["bounded-static", "chrono", "serde"]),
     (
         "auditgap-ingest",
         &[
             "auditgap-records",
             "base64",
+            "bounded-static",
             "chrono",
             "flate2",
             "memchr",
@@ -31,26 +32,49 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "auditgap-correlate",
-        &["auditgap-records", "serde", "serde-saphyr", "serde_json", "siphasher", "strsim", "thiserror"],
+        &[
+            "auditgap-records",
+            "bounded-static",
+            "serde",
+            "serde-saphyr",
+            "serde_json",
+            "siphasher",
+            "strsim",
+            "thiserror",
+        ],
     ),
     (
         "auditgap-server",
         &[
+            "anstream",
+            "anstyle",
             "anyhow",
             "auditgap-correlate",
             "auditgap-ingest",
             "auditgap-records",
             "clap",
             "csv",
+            "flate2",
             "indicatif",
             "maud",
+            "memchr",
             "serde",
             "serde_json",
+            "terminal_size",
+            "textwrap",
+            "zstd",
         ],
     ),
     (
         "auditgap-tests",
-        &["auditgap-correlate", "auditgap-ingest", "auditgap-records", "auditgap-server", "serde_json"],
+        &[
+            "auditgap-correlate",
+            "auditgap-ingest",
+            "auditgap-records",
+            "auditgap-server",
+            "clap",
+            "serde_json",
+        ],
     ),
 ];
 

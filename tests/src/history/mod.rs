@@ -16,6 +16,7 @@ mod upkeep;
 mod world;
 
 use std::collections::BTreeMap;
+use std::{fs, io};
 
 use auditgap_records::report::Path;
 use auditgap_records::{FeedKind, Timestamp};
@@ -195,5 +196,18 @@ impl History {
         bypass::start(&mut world);
         world.run();
         world.into_history()
+    }
+
+    /// Writes the logs, the policy and the inventory as files below a folder.
+    pub fn write_to(&self, folder: &std::path::Path) -> io::Result<()> {
+        let policy = ("audit-policy.yaml", self.policy);
+        let logs = self.logs.iter().map(|log| (log.file.as_str(), log.text.as_str()));
+        let lists = self.inventory.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        for (name, text) in logs.chain(lists).chain([policy]) {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            fs::write(path, text)?;
+        }
+        Ok(())
     }
 }
