@@ -125,18 +125,17 @@ fn header_offset(line: &[u8]) -> Option<usize> {
     (offset > 1 && is_header(line.get(offset..)?)).then_some(offset)
 }
 
+/// The header's beginning; `0` stands for any digit.
+const HEADER: &[u8; 22] = b"L0000 00:00:00.000000 ";
+
 /// `Lmmdd hh:mm:ss.uuuuuu `, by its punctuation and digits.
 fn is_header(line: &[u8]) -> bool {
-    let Some(head) = line.get(..22) else { return false };
+    let Some(head) = line.first_chunk::<22>() else { return false };
     matches!(head[0], b'I' | b'W' | b'E' | b'F')
-        && head[5] == b' '
-        && head[8] == b':'
-        && head[11] == b':'
-        && head[14] == b'.'
-        && head[21] == b' '
-        && [1..5, 6..8, 9..11, 12..14, 15..21]
-            .into_iter()
-            .all(|range| head[range].iter().all(u8::is_ascii_digit))
+        && head.iter().zip(HEADER).skip(1).all(|(byte, pattern)| match pattern {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte == pattern,
+        })
 }
 
 fn stamp_at(header: &[u8]) -> Option<LocalStamp> {
@@ -160,13 +159,10 @@ fn stamp_at(header: &[u8]) -> Option<LocalStamp> {
 fn after_place(header: &str) -> Option<&str> {
     let place = header.get(21..)?;
     let end = memchr::memchr(b']', place.as_bytes())?;
-    let mut words = place.get(..end)?.split_ascii_whitespace();
-    let thread = words.next()?;
-    let file = words.next()?;
-    let well_formed = words.next().is_none()
-        && thread.bytes().all(|byte| byte.is_ascii_digit())
-        && file.rsplit_once(':').is_some_and(|(_, line)| line.bytes().all(|byte| byte.is_ascii_digit()));
-    if !well_formed {
+    let (thread, file) = place.get(..end)?.trim_ascii_start().split_once(' ')?;
+    let line_digits = file.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let has_line = file.as_bytes().get(..file.len() - line_digits)?.ends_with(b":");
+    if !has_line || file.contains(' ') || !thread.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let rest = place.get(end + 1..)?;
