@@ -10,6 +10,7 @@ mod digest;
 mod envelope;
 pub mod format;
 mod framing;
+mod json;
 pub mod inventory;
 mod limits;
 mod parser;

@@ -56,7 +56,8 @@ impl Format {
             Self::DockerEvents => &super::docker_events::DockerEvents,
             Self::Auditd => &auditd::Auditd,
             Self::Inotify => &super::inotify::Inotify,
-            Self::Falco | Self::Tetragon => &OtherKlog,
+            Self::Falco => &super::falco::Falco,
+            Self::Tetragon => &super::tetragon::Tetragon,
         }
     }
 

@@ -7,7 +7,6 @@ pub mod apiserver;
 pub(crate) mod audit;
 pub(crate) mod audit_gke;
 mod audit_legacy;
-mod audit_wire;
 mod dispatch;
 pub mod flag;
 pub mod go_text;

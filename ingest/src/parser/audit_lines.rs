@@ -53,7 +53,7 @@ fn entry<S: Sink + ?Sized>(line: &str, cut: Cut<'_>, options: &Options, sink: &m
         seen: None,
         position: cut.position,
         digest: digest::of_audit(options.digest_key, &event),
-        body: Body::Audit(Box::new(event)),
+        body: Body::Audit(event),
     });
 }
 
