@@ -17,9 +17,15 @@ pub(crate) fn groups_of(resource: &str) -> &'static [&'static str] {
         "networkpolicies" | "ingressclasses" | "ipaddresses" | "servicecidrs" => &["networking.k8s.io"],
         "leases" | "leasecandidates" => &["coordination.k8s.io"],
         "endpointslices" => &["discovery.k8s.io"],
-        "storageclasses" | "volumeattachments" | "csidrivers" | "csinodes" | "csistoragecapacities"
+        "storageclasses"
+        | "volumeattachments"
+        | "csidrivers"
+        | "csinodes"
+        | "csistoragecapacities"
         | "volumeattributesclasses" => &["storage.k8s.io"],
-        "certificatesigningrequests" | "clustertrustbundles" | "podcertificaterequests" => &["certificates.k8s.io"],
+        "certificatesigningrequests" | "clustertrustbundles" | "podcertificaterequests" => {
+            &["certificates.k8s.io"]
+        }
         "mutatingwebhookconfigurations"
         | "validatingwebhookconfigurations"
         | "validatingadmissionpolicies"
@@ -29,7 +35,9 @@ pub(crate) fn groups_of(resource: &str) -> &'static [&'static str] {
         "flowschemas" | "prioritylevelconfigurations" => &["flowcontrol.apiserver.k8s.io"],
         "priorityclasses" => &["scheduling.k8s.io"],
         "runtimeclasses" => &["node.k8s.io"],
-        "resourceclaims" | "resourceclaimtemplates" | "resourceslices" | "deviceclasses" => &["resource.k8s.io"],
+        "resourceclaims" | "resourceclaimtemplates" | "resourceslices" | "deviceclasses" => {
+            &["resource.k8s.io"]
+        }
         "storageversions" => &["internal.apiserver.k8s.io"],
         "storageversionmigrations" => &["storagemigration.k8s.io"],
         _ => &[""],
@@ -51,8 +59,8 @@ pub(crate) fn write_severity(resource: &str, namespace: &str) -> Severity {
         | "customresourcedefinitions"
         | "apiservices"
         | "certificatesigningrequests" => Severity::Critical,
-        "secrets" | "roles" | "rolebindings" | "pods" | "deployments" | "daemonsets" | "statefulsets" | "jobs"
-        | "cronjobs" | "replicasets" | "serviceaccounts"
+        "secrets" | "roles" | "rolebindings" | "pods" | "deployments" | "daemonsets" | "statefulsets"
+        | "jobs" | "cronjobs" | "replicasets" | "serviceaccounts"
             if system =>
         {
             Severity::Critical
@@ -71,22 +79,43 @@ pub(crate) fn writes_by_routine(principal: &str, resource: &str, namespace: &str
         let routine = match name {
             "system:nodes" | "kubelet" => matches!(
                 resource,
-                "nodes" | "pods" | "leases" | "events" | "csinodes" | "certificatesigningrequests" | "volumeattachments"
-                    | "resourceslices" | "podcertificaterequests"
+                "nodes"
+                    | "pods"
+                    | "leases"
+                    | "events"
+                    | "csinodes"
+                    | "certificatesigningrequests"
+                    | "volumeattachments"
+                    | "resourceslices"
+                    | "podcertificaterequests"
             ),
             "system:apiserver" => match resource {
-                "clusterroles" | "clusterrolebindings" | "roles" | "rolebindings" => true,
-                "flowschemas" | "prioritylevelconfigurations" | "apiservices" | "priorityclasses" | "ipaddresses"
-                | "servicecidrs" | "storageversions" | "leases" => true,
+                "clusterroles"
+                | "clusterrolebindings"
+                | "roles"
+                | "rolebindings"
+                | "flowschemas"
+                | "prioritylevelconfigurations"
+                | "apiservices"
+                | "priorityclasses"
+                | "ipaddresses"
+                | "servicecidrs"
+                | "storageversions"
+                | "leases"
+                | "namespaces" => true,
                 "services" | "endpoints" | "endpointslices" => namespace == "default",
-                "namespaces" => true,
                 "configmaps" => namespace == "kube-system",
                 _ => false,
             },
             "system:kube-scheduler" => matches!(resource, "pods" | "leases" | "endpoints" | "events"),
             "system:kube-proxy" => matches!(resource, "events"),
-            "system:masters" | "system:authenticated" | "system:unauthenticated" | "system:serviceaccounts" => true,
-            name if name.starts_with("system:node:") => matches!(resource, "nodes" | "pods" | "leases" | "events"),
+            "system:masters"
+            | "system:authenticated"
+            | "system:unauthenticated"
+            | "system:serviceaccounts" => true,
+            name if name.starts_with("system:node:") => {
+                matches!(resource, "nodes" | "pods" | "leases" | "events")
+            }
             name if name == "system:kube-controller-manager"
                 || name == "system:cloud-controller-manager"
                 || name.starts_with("system:serviceaccount:kube-system:")

@@ -85,7 +85,9 @@ impl World {
                 // Whom the policy does not single out, or whose routine this is, may well have done it unrecorded.
                 let routine = candidates.iter().any(|candidate| {
                     let namespace = candidate.namespace.unwrap_or_default();
-                    unlogged.iter().any(|user| resources::writes_by_routine(user, candidate.resource, namespace))
+                    unlogged
+                        .iter()
+                        .any(|user| resources::writes_by_routine(user, candidate.resource, namespace))
                 });
                 if routine || !prospect.unlogged_only_for_named() {
                     Absence::BlindSpot(rule.clone())

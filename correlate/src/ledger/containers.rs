@@ -125,7 +125,7 @@ impl Containers {
                 RuntimeEventKind::ContainerCreate => {
                     let entry = self.entry(&event.subject, seen.time);
                     entry.runtime_namespace = event.namespace.to_string();
-                    entry.image = event.image.as_deref().unwrap_or_default().to_owned();
+                    event.image.as_deref().unwrap_or_default().clone_into(&mut entry.image);
                     if let Some(identity) = &event.identity {
                         entry.pod_namespace = identity.namespace.to_string();
                         entry.pod_name = identity.name.to_string();

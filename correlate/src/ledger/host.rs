@@ -39,7 +39,12 @@ impl Host {
     }
 
     /// What was seen from `before` before a moment to `after` after it.
-    pub fn near(&self, moment: Timestamp, before: Duration, after: Duration) -> impl Iterator<Item = &HostTrace> {
+    pub fn near(
+        &self,
+        moment: Timestamp,
+        before: Duration,
+        after: Duration,
+    ) -> impl Iterator<Item = &HostTrace> {
         let (from, to) = (moment - before, moment + after);
         let begin = self.traces.partition_point(|trace| trace.cite.time < from);
         self.traces.range(begin..).take_while(move |trace| trace.cite.time <= to)
@@ -92,8 +97,12 @@ fn words(event: &HostEvent<'_>) -> String {
         HostEvent::File { path, access, process, .. } => {
             format!("host: {} {access:?} {path}", process_words(process))
         }
-        HostEvent::Exec { process, .. } => format!("host: started {} {}", process_words(process), process.command),
-        HostEvent::Connect { path, process, .. } => format!("host: {} connected to {path}", process_words(process)),
+        HostEvent::Exec { process, .. } => {
+            format!("host: started {} {}", process_words(process), process.command)
+        }
+        HostEvent::Connect { path, process, .. } => {
+            format!("host: {} connected to {path}", process_words(process))
+        }
         HostEvent::Alert { rule, .. } => format!("host: alert {rule}"),
         HostEvent::AuditingChanged { what } => format!("host: auditing changed: {what}"),
         HostEvent::Loss { events } => format!("host: events lost: {}", events.unwrap_or(0)),

@@ -151,6 +151,15 @@ impl Requests {
         lists.into_iter().flatten().flatten().filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
+    /// All remembered requests about a resource, in any namespace. Looks at every request.
+    pub fn of_resource<'a>(&'a self, key: &'a ObjectKey) -> impl Iterator<Item = &'a Request> {
+        let same = move |request: &&Request| {
+            request.fact.resource == key.resource
+                && ObjectKey::of_request(&request.fact.group, "", "", "").group == key.group
+        };
+        self.entries.iter().flatten().filter(same)
+    }
+
     pub(crate) fn forget(&mut self, before: Timestamp) {
         while let Some(front) = self.entries.front() {
             if front.as_ref().is_some_and(|request| request.fact.staged >= before) {

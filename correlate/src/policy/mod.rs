@@ -7,6 +7,7 @@
 //! Semantics: `k8s.io/apiserver/pkg/audit/policy` and `pkg/apis/audit/validation`.
 
 pub mod candidates;
+pub mod check;
 pub mod evaluate;
 pub mod load;
 mod text;

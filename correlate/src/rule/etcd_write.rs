@@ -1,8 +1,264 @@
-//! w
-#[derive(Default)]
-pub struct EtcdWrite;
-impl super::Rule for EtcdWrite {
-    fn observe(&mut self, _: crate::world::Seen<'_>, _: &mut crate::world::World) {}
-    fn tick(&mut self, _: &mut crate::world::World) {}
-    fn finish(&mut self, _: &mut crate::world::World) {}
+//! Writes to etcd for which no request was recorded.
+//!
+//! An action is one revision of one key, as a watch tells it; where no watch was kept, one write request of etcd's
+//! log. It is explained by one recorded request on the same object whose window holds it (exactly where the response
+//! carries the revision), by what the API server is known to write unaudited, or by the end of the key's lease. What
+//! the API server never sends (a bare Put, a DeleteRange, several keys in one transaction, JSON among protobuf) is a
+//! gap by its nature.
+//!
+//! Page: `docs/rules/etcd-write.md`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use auditgap_records::etcd::{EtcdLine, Revision, RevisionKind};
+use auditgap_records::record::ApiServerLine;
+use auditgap_records::report::Path;
+use auditgap_records::{Position, Timestamp};
+
+use super::{Rule, RuleInfo};
+use crate::fact::{AuditFact, Fact};
+use crate::key::ObjectKey;
+use crate::lookup::Lookup;
+use crate::verdict::{Cite, How};
+use crate::world::{Seen, World};
+
+mod history;
+mod judge;
+mod log;
+mod matching;
+mod offset;
+mod system;
+
+use history::KeyHistory;
+use log::LogWrites;
+use offset::Offsets;
+
+/// The rule.
+pub static INFO: RuleInfo = RuleInfo {
+    name: "etcd-write",
+    path: Path::EtcdApi,
+    techniques: &["ET1", "ET2", "ET3", "ET7", "ET8", "ET12"],
+    attack: &["T1565.001", "T1098", "T1552.004"],
+    next_steps: &[
+        "Read the object as it stands now, and compare it with the last recorded request about it.",
+        "Find the client: its certificate's name and address in the evidence, else the connections to etcd's client port at that time.",
+        "Undo the write through the API server, so that the undoing is on record.",
+        "Replace the etcd client certificate that was used, and close etcd's port to all but the API servers.",
+    ],
+};
+
+/// A write of one key that waits for its verdict.
+#[derive(Debug)]
+struct Write {
+    time: Timestamp,
+    feed: u16,
+    position: Position,
+    key: Arc<str>,
+    object: Option<ObjectKey>,
+    kind: RevisionKind,
+    /// 0 where only the log tells of the write.
+    mod_revision: i64,
+    /// Whether the write made the key, where that is told.
+    creates: Option<bool>,
+    /// The key's revision before this one, where it was seen.
+    previous: Option<history::Previous>,
+    lease: Option<i64>,
+    encoding: Box<str>,
+    value_length: Option<u64>,
+    uid: Box<str>,
+    /// The verdict was given together with another write's.
+    decided: bool,
+}
+
+impl Write {
+    fn cite(&self) -> Cite {
+        let verb = match self.kind {
+            RevisionKind::Put if self.creates == Some(true) => "created",
+            RevisionKind::Put => "written",
+            RevisionKind::Delete => "deleted",
+        };
+        let summary = match self.mod_revision {
+            0 => format!("etcd log: {} {verb}", self.key),
+            revision => format!("etcd: {} {verb} at revision {revision}", self.key),
+        };
+        Cite { time: self.time, feed: self.feed, position: self.position, summary }
+    }
+}
+
+/// Number of a write within the rule. Never used again.
+type WriteId = u64;
+
+/// The rule's state.
+#[derive(Debug, Default)]
+pub struct EtcdWrite {
+    pending: VecDeque<Write>,
+    /// Id of the first pending write.
+    base: WriteId,
+    by_object: Lookup<ObjectKey, Vec<WriteId>>,
+    by_revision: BTreeMap<i64, Vec<WriteId>>,
+    history: KeyHistory,
+    log: LogWrites,
+    offsets: Offsets,
+    /// First and last revision that a watch delivered.
+    watched: Option<(Timestamp, Timestamp)>,
+    /// `--event-ttl`, from the API server's own log.
+    event_ttl: Option<Duration>,
+    /// Writes of a resource that were explained, and that were not: where no policy is given, this tells what is
+    /// recorded at all.
+    by_resource: BTreeMap<Box<str>, (u64, u64)>,
+}
+
+impl Rule for EtcdWrite {
+    fn observe(&mut self, seen: Seen<'_>, world: &mut World) {
+        match seen.fact {
+            Fact::Revision(revision) => self.observe_revision(seen, revision, world),
+            Fact::Etcd(line) => {
+                if let EtcdLine::Request(request) = &**line {
+                    self.log.observe(seen, request, &world.context.settings);
+                }
+            }
+            Fact::Audit(fact) => self.observe_request(fact),
+            Fact::ApiServer(line) => {
+                if let ApiServerLine::Flag { name, value } = &**line
+                    && name == "event-ttl"
+                {
+                    self.event_ttl = offset::parse_go_duration(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, world: &mut World) {
+        let due = world.clock - world.context.settings.request_timeout;
+        self.judge_until(due, world);
+    }
+
+    fn finish(&mut self, world: &mut World) {
+        self.judge_until(Timestamp::MAX, world);
+        judge::not_watched(self, world);
+    }
+}
+
+impl EtcdWrite {
+    fn observe_revision(&mut self, seen: Seen<'_>, revision: &Revision<'static>, world: &World) {
+        self.watched = Some(match self.watched {
+            None => (seen.time, seen.time),
+            Some((first, last)) => (first.min(seen.time), last.max(seen.time)),
+        });
+        // Another member's watch delivers the same revision.
+        let twice = self.by_revision.get(&revision.mod_revision).is_some_and(|ids| {
+            ids.iter().any(|id| self.get(*id).is_some_and(|write| *write.key == *revision.key))
+        });
+        if twice || self.history.is_known(&revision.key, revision.mod_revision) {
+            return;
+        }
+        let key: Arc<str> = Arc::from(&*revision.key);
+        let previous = self.history.note(&key, revision, seen.time);
+        let write = Write {
+            time: seen.time,
+            feed: seen.feed,
+            position: seen.position,
+            object: ObjectKey::of_key(&key, &world.context.settings.key_prefixes),
+            key,
+            kind: revision.kind,
+            mod_revision: revision.mod_revision,
+            creates: match (revision.kind, revision.version) {
+                (RevisionKind::Delete, _) => Some(false),
+                (RevisionKind::Put, 0) => None,
+                (RevisionKind::Put, version) => Some(version == 1),
+            },
+            previous,
+            lease: revision.lease,
+            encoding: revision.encoding.as_deref().unwrap_or_default().into(),
+            value_length: revision.value_length,
+            uid: revision.uid.as_deref().unwrap_or_default().into(),
+            decided: false,
+        };
+        let id = self.base + self.pending.len() as u64;
+        if let Some(object) = &write.object {
+            self.by_object.entry(object.clone()).or_default().push(id);
+        }
+        self.by_revision.entry(write.mod_revision).or_default().push(id);
+        self.pending.push_back(write);
+    }
+
+    fn get(&self, id: WriteId) -> Option<&Write> {
+        self.pending.get(usize::try_from(id.checked_sub(self.base)?).ok()?)
+    }
+
+    fn get_mut(&mut self, id: WriteId) -> Option<&mut Write> {
+        self.pending.get_mut(usize::try_from(id.checked_sub(self.base)?).ok()?)
+    }
+
+    /// Learns how far the watcher's clock is from the API server's: from responses that carry a revision, else from
+    /// requests that have but one write to go with.
+    fn observe_request(&mut self, fact: &AuditFact) {
+        if !fact.verb.writes() || !fact.succeeded() || fact.dry_run {
+            return;
+        }
+        let id = match fact.resulting_version {
+            Some(version) => self
+                .by_revision
+                .get(&(version as i64))
+                .filter(|ids| ids.len() == 1)
+                .and_then(|ids| ids.first()),
+            None => {
+                let key = ObjectKey::of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
+                self.by_object.get(&key).filter(|ids| ids.len() == 1).and_then(|ids| ids.first())
+            }
+        };
+        if let Some(write) = id.and_then(|id| self.get(*id)) {
+            let exact = fact.resulting_version.is_some();
+            let (feed, delta) = (write.feed, write.time.nanos_since(fact.staged));
+            self.offsets.note(feed, delta, exact);
+        }
+    }
+
+    fn judge_until(&mut self, due: Timestamp, world: &mut World) {
+        let prefixes = &world.context.settings.key_prefixes;
+        self.log.promote(due, self.watched, &mut self.pending, self.base, &mut self.by_object, prefixes);
+        while self.pending.front().is_some_and(|write| write.time <= due) {
+            if !self.pending.front().is_some_and(|write| write.decided) {
+                self.judge_front(world);
+            }
+            self.drop_front();
+        }
+        judge::foreign_requests(self, due, world);
+    }
+
+    fn drop_front(&mut self) {
+        let Some(write) = self.pending.pop_front() else { return };
+        let id = self.base;
+        self.base += 1;
+        if let Some(object) = &write.object
+            && let Some(ids) = self.by_object.get_mut(object)
+        {
+            ids.retain(|known| *known != id);
+            if ids.is_empty() {
+                self.by_object.remove(object);
+            }
+        }
+        if let Some(ids) = self.by_revision.get_mut(&write.mod_revision) {
+            ids.retain(|known| *known != id);
+            if ids.is_empty() {
+                self.by_revision.remove(&write.mod_revision);
+            }
+        }
+    }
+
+    /// Counts a write as explained.
+    fn explain(&mut self, object: Option<&ObjectKey>, how: How, world: &mut World) {
+        if let Some(object) = object {
+            match self.by_resource.get_mut(&object.resource) {
+                Some(counts) => counts.0 += 1,
+                None => {
+                    self.by_resource.insert(object.resource.clone(), (1, 0));
+                }
+            }
+        }
+        world.verdicts.explained(how);
+    }
 }

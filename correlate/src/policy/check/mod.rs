@@ -1,13 +1,16 @@
 //! Which detections a policy blinds or weakens, by which rule, and the smallest change that cures it.
 //!
-//! Every detection rests on requests whose records must exist. [`watch`] lists them by path and technique, [`special`]
+//! Every detection rests on requests whose records must exist. [`catalogue`] lists them by path and technique, [`special`]
 //! asks what depends on stages, and [`mistake`] names rules that do not do what they seem to.
 
+mod catalogue;
 mod cure;
 mod mistake;
 mod shadow;
 mod special;
 mod watch;
+
+use std::fmt::Write as _;
 
 use auditgap_records::audit::Level;
 use auditgap_records::report::{Path, PolicyRuleRef};
@@ -19,7 +22,7 @@ use super::{Diagnostic, Policy};
 
 pub use cure::Cure;
 pub use mistake::Mistake;
-use watch::{Watch, Wanted};
+use watch::{Wanted, Watch};
 
 /// Value of [`PolicyCheck::schema`].
 pub const SCHEMA: &str = "auditgap.policy-check/v1";
@@ -73,7 +76,7 @@ pub struct Finding {
     pub effect: Effect,
     /// What is lost, in words.
     pub lost: String,
-    /// The requests concerned, as `verb resource`.
+    /// The requests concerned, as `verb/verb resource/subresource`.
     pub requests: Vec<String>,
     /// Whose requests are not recorded; empty if everybody's.
     pub users: Vec<String>,
@@ -98,7 +101,8 @@ pub struct RuleAt {
 impl Policy {
     /// What this policy means for detection. `diagnostics` are those of its loading.
     pub fn check(&self, diagnostics: &[Diagnostic]) -> PolicyCheck {
-        let mut findings: Vec<Finding> = watch::WATCHES.iter().flat_map(|watch| self.judge(watch)).collect();
+        let mut findings: Vec<Finding> =
+            catalogue::WATCHES.iter().flat_map(|watch| self.judge(watch)).collect();
         findings.extend(special::findings(self));
         findings.sort_by_key(|finding| (finding.path, finding.effect));
         let mistakes = mistake::mistakes(self, diagnostics);
@@ -130,7 +134,8 @@ impl Policy {
         }
         let mut findings = Vec::new();
         if let Some(lost) = &watch.lost {
-            for (cases, effect) in [(never, lost.effect), (sometimes, lost.effect.max(Effect::BlindsForSome))] {
+            for (cases, effect) in [(never, lost.effect), (sometimes, lost.effect.max(Effect::BlindsForSome))]
+            {
                 findings.extend(self.lost(watch, lost, &cases, effect));
             }
         }
@@ -150,7 +155,7 @@ impl Policy {
         }
         let unlogged = || cases.iter().flat_map(|(_, prospect)| &prospect.unlogged);
         let rules = distinct(unlogged().map(|entry| entry.rule));
-        let requests = distinct(unlogged().map(|entry| format!("{} {}", entry.verb, entry.resource)));
+        let requests = cases.iter().map(|(wanted, prospect)| wanted.with_verbs_of(prospect)).collect();
         let everybody = cases.iter().all(|(_, prospect)| matches!(prospect.logged, Logged::Never { .. }));
         let users = if everybody {
             Vec::new()
@@ -178,7 +183,7 @@ impl Policy {
         let rules = distinct(cases.iter().flat_map(|(wanted, prospect)| {
             prospect.logged_by.iter().filter(|index| below(wanted, **index)).map(|index| Some(*index))
         }));
-        let requests = distinct(cases.iter().map(|(wanted, _)| wanted.to_string()));
+        let requests = cases.iter().map(|(wanted, _)| wanted.to_string()).collect();
         let wanted: Vec<&Wanted> = cases.iter().map(|(wanted, _)| *wanted).collect();
         let least = cases.iter().map(|(_, prospect)| prospect.least).min().unwrap_or(Level::None);
         Some(Finding {
@@ -217,7 +222,7 @@ fn verdict(findings: &[Finding], mistakes: &[Mistake], exposures: &[Finding]) ->
     } else {
         let mut text = format!("This policy blinds {}", counted(blinded + partly, "detection"));
         if partly > 0 {
-            text.push_str(&format!(", {partly} of them for some users or places only"));
+            let _ = write!(text, ", {partly} of them for some users or places only");
         }
         parts.push(text);
     }
