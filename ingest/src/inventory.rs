@@ -28,9 +28,10 @@ const MAX_YAML: usize = 16 << 20;
 ///
 /// `name` becomes the snapshot's source.
 pub fn recognise(bytes: &[u8], name: &str) -> Option<Snapshot> {
+    let shape = Shape::of(bytes)?;
     let text = text_of(bytes)?;
     let mut snapshot = Snapshot { source: name.to_owned(), ..Snapshot::default() };
-    let recognised = match Shape::of(text)? {
+    let recognised = match shape {
         Shape::Json => object::read(text, &mut snapshot) || runtime::read_json(text, &mut snapshot),
         Shape::Yaml => yaml_documents(text)?.iter().fold(false, |any, document| {
             let read = object::read(document, &mut snapshot);
@@ -46,10 +47,13 @@ pub fn pod_facts(json: &str) -> Option<PodFacts> {
     pod::read(json)
 }
 
-/// The text of a file without its byte order mark.
+/// A file without its byte order mark and leading space.
+fn content(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start()
+}
+
 fn text_of(bytes: &[u8]) -> Option<&str> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    Some(simdutf8::basic::from_utf8(bytes).ok()?.trim_start())
+    simdutf8::basic::from_utf8(content(bytes)).ok()
 }
 
 /// How a file is written, if it may be an inventory at all.
@@ -61,18 +65,21 @@ enum Shape {
 }
 
 impl Shape {
-    fn of(text: &str) -> Option<Self> {
-        let head = &text.as_bytes()[..text.len().min(SNIFF)];
-        if text.starts_with('{') {
+    /// Judged by the first part of the file only: most files are logs, and large.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let content = content(bytes);
+        let head = &content[..content.len().min(SNIFF)];
+        if head.starts_with(b"{") {
             let signs: [&[u8]; 4] = [b"\"apiVersion\"", b"\"containers\"", b"\"images\"", b"\"items\""];
             let sign = signs.iter().any(|sign| memmem::find(head, sign).is_some());
             return sign.then_some(Self::Json);
         }
-        if runtime::is_table(text) {
+        let lines = head.split(|byte| *byte == b'\n');
+        if lines.clone().next().is_some_and(runtime::is_table_head) {
             return Some(Self::Table);
         }
-        let has = |key: &[u8]| head.split(|byte| *byte == b'\n').any(|line| line.starts_with(key));
-        (text.len() <= MAX_YAML && has(b"kind:") && has(b"apiVersion:")).then_some(Self::Yaml)
+        let has = |key: &[u8]| lines.clone().any(|line| line.starts_with(key));
+        (content.len() <= MAX_YAML && has(b"kind:") && has(b"apiVersion:")).then_some(Self::Yaml)
     }
 }
 

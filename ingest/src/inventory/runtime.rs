@@ -4,9 +4,9 @@ use auditgap_records::Timestamp;
 use auditgap_records::inventory::Snapshot;
 use serde::{Deserialize, Deserializer};
 
-/// Whether the first line is the head of a table that is read.
-pub(super) fn is_table(text: &str) -> bool {
-    Table::of(text).is_some()
+/// Whether a line is the head of a table that is read.
+pub(super) fn is_table_head(line: &[u8]) -> bool {
+    std::str::from_utf8(line).is_ok_and(|line| Table::of(line).is_some())
 }
 
 #[derive(Clone, Copy)]

@@ -75,20 +75,20 @@ pub(super) fn parse<'a>(text: &'a str, context: &LineContext) -> Option<Parsed<'
 /// Seconds since the epoch as a decimal number, read digit by digit: a float holds a moment only to a quarter of a
 /// microsecond.
 fn decimal_seconds(text: &str) -> Option<Timestamp> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let seconds = whole.parse().ok()?;
-    if fraction.is_empty() || fraction.starts_with('+') {
-        return None;
+    let mut digits = text.bytes();
+    let mut seconds = 0_i64;
+    for byte in digits.by_ref().take_while(|byte| *byte != b'.') {
+        seconds = seconds.checked_mul(10)?.checked_add(digit(byte)?.into())?;
     }
     let mut nanos = 0;
-    for index in 0..9 {
-        let digit = match fraction.as_bytes().get(index) {
-            None => 0,
-            Some(byte) => char::from(*byte).to_digit(10)?,
-        };
-        nanos = nanos * 10 + digit;
+    for _ in 0..9 {
+        nanos = nanos * 10 + digits.next().map_or(Some(0), digit)?;
     }
     Timestamp::from_unix(seconds, nanos)
+}
+
+fn digit(byte: u8) -> Option<u32> {
+    byte.is_ascii_digit().then(|| u32::from(byte - b'0'))
 }
 
 struct Key<'a>(Text<'a>);

@@ -59,6 +59,11 @@ fn a_raft_request_tells_its_user_and_never_a_value() {
         }
     );
     assert!(!format!("{request:?}").contains("Yg=="));
+    // 3.7 and later, a whole request as prototext.
+    let text =
+        r#"header:{ID:5  username:"rogue"  auth_revision:1}  put:{key:"/r/caf\xc3\xa9"  value:"k8s\x00é"}"#;
+    let request = parse(text, Bare::Other);
+    assert_eq!((request.user.as_deref(), request.success), (Some("rogue"), vec![put("/r/café", 6)]));
 }
 
 #[test]
