@@ -47,8 +47,6 @@ fn is_telling(word: &str) -> bool {
         word,
         "Running"
             | "Ran"
-            | "Creating"
-            | "Created"
             | "Starting"
             | "Started"
             | "Stopping"
@@ -63,7 +61,8 @@ fn is_telling(word: &str) -> bool {
     )
 }
 
-/// The only line that joins a container to its sandbox, so it tells of the creation once more.
+/// The only line that joins a container to its sandbox: the creation is told from here, since the lines of the
+/// creation itself would give a container without a Pod.
 fn started<'a>(entry: &Entry<'a>) -> Option<Vec<RuntimeLine<'a>>> {
     let container = entry.field("containerID")?;
     let start = RuntimeLine::StartContainer { container: container.clone(), done: true };
@@ -85,10 +84,6 @@ fn read(message: &str) -> Option<RuntimeLine<'static>> {
     };
     match what {
         "Running pod sandbox" => run_pod_sandbox(subject, None),
-        "Creating container" => {
-            let name = container_of(subject);
-            Some(RuntimeLine::CreateContainer { sandbox: Cow::Borrowed(""), name, container: None })
-        }
         "Starting container" => {
             Some(RuntimeLine::StartContainer { container: first_word(subject), done: false })
         }
@@ -109,11 +104,6 @@ fn read(message: &str) -> Option<RuntimeLine<'static>> {
 fn answer(what: &str, description: &str) -> Option<RuntimeLine<'static>> {
     if let Some(rest) = what.strip_prefix("Ran pod sandbox ") {
         return run_pod_sandbox(description, Some(first_word(rest)));
-    }
-    if let Some(container) = what.strip_prefix("Created container ") {
-        let name = container_of(description);
-        let container = Some(first_word(container));
-        return Some(RuntimeLine::CreateContainer { sandbox: Cow::Borrowed(""), name, container });
     }
     if let Some(container) = what.strip_prefix("Started container ") {
         return Some(RuntimeLine::StartContainer { container: first_word(container), done: true });
@@ -226,10 +216,6 @@ mod tests {
             };
             Some(RuntimeLine::RunPodSandbox { identity, sandbox: sandbox.map(Into::into), error: None })
         };
-        let create = |container: Option<&'static str>| {
-            let container = container.map(Into::into);
-            Some(RuntimeLine::CreateContainer { sandbox: "".into(), name: "app".into(), container })
-        };
         let exec = |call, command: &'static str| {
             Some(RuntimeLine::Exec { container: "c1".into(), command: command.into(), call, done: false })
         };
@@ -237,8 +223,8 @@ mod tests {
         for (message, expected) in [
             ("Running pod sandbox: default/web-0/POD", run(None)),
             ("Ran pod sandbox s1 with infra container: default/web-0/POD", run(Some("s1"))),
-            ("Creating container: default/web-0/app", create(None)),
-            ("Created container c1: default/web-0/app", create(Some("c1"))),
+            ("Creating container: default/web-0/app", None),
+            ("Created container c1: default/web-0/app", None),
             (
                 "Starting container: c1",
                 Some(RuntimeLine::StartContainer { container: "c1".into(), done: false }),

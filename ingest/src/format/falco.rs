@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::auditd::syscall::Call;
+use super::command::mask_command;
 use super::raw_json::scalar;
 use super::{LineContext, LineFormat, Parsed};
 
@@ -82,7 +83,7 @@ impl<'a> Alert<'a> {
             pid: self.number("proc.pid"),
             comm: self.field("proc.name").unwrap_or_default(),
             exe: self.first(&["proc.exepath", "proc.exe"]).unwrap_or_default(),
-            command: self.field("proc.cmdline").unwrap_or_default(),
+            command: mask_command(self.field("proc.cmdline").unwrap_or_default()),
             uid: self.number("user.uid"),
             login_uid: self.number("user.loginuid").filter(|uid| *uid != u32::MAX),
             container,

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::auditd::syscall::opens_for_writing;
+use super::command::mask_command;
 use super::raw_json::scalar;
 use super::{LineContext, LineFormat, Parsed};
 
@@ -223,7 +224,7 @@ impl<'a> Actor<'a> {
             pid: self.pid,
             comm: Cow::Owned(comm),
             exe: self.binary,
-            command,
+            command: mask_command(command),
             uid: self.uid,
             login_uid: self.auid.filter(|uid| *uid != u32::MAX),
             container: Some(container).filter(|id| !id.is_empty()),

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use auditgap_records::Text;
 use auditgap_records::host::{FileAccess, HostEvent, Process};
 
-use super::field::{Fields, Value, find, split_enriched};
+use super::field::{Fields, Value, find, into_text, split_enriched};
 use super::head::{Head, Kind};
 use super::syscall::{Call, directory_argument, is_working_directory, name_of, opens_for_writing};
-use crate::format::logfmt::into_text;
+use crate::format::command::mask_command;
 
 /// Separates the keys of a rule that has several.
 const KEY_SEPARATOR: char = '\u{1}';
@@ -102,7 +102,7 @@ impl<'a> Event<'a> {
 
     /// What the event says. Empty when it is of no interest.
     pub(super) fn finish(mut self) -> Vec<HostEvent<'a>> {
-        let command = self.command();
+        let command = mask_command(self.command());
         let Some(mut call) = self.call.take() else {
             return self
                 .changes

@@ -7,8 +7,6 @@ use std::borrow::Cow;
 
 use auditgap_records::Text;
 
-use crate::format::logfmt::into_text;
-
 /// Begins the interpreted fields of a record in the ENRICHED format.
 const ENRICHED: char = '\u{1d}';
 
@@ -43,6 +41,11 @@ impl<'a> Value<'a> {
         }
         pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?)).collect()
     }
+}
+
+/// Text of bytes that may not be UTF-8: what is not is replaced, never refused.
+pub(super) fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Lower case is left out on purpose: auditd writes upper case only, and a bare lower-case word is a word.
