@@ -6,6 +6,8 @@ use auditgap_records::Timestamp;
 use auditgap_records::report::Severity;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::policy_check::PolicyFormat;
+
 /// Finds what happened on nodes and in etcd without an API audit record that accounts for it.
 #[derive(Debug, Parser)]
 #[command(name = "auditgap", version, max_term_width = 110)]
@@ -37,6 +39,9 @@ pub enum PolicyCommand {
     Check {
         /// The policy file that kube-apiserver runs with (--audit-policy-file)
         policy: PathBuf,
+        /// Form of the result
+        #[arg(long, value_enum, default_value_t = PolicyFormat::Text)]
+        format: PolicyFormat,
     },
 }
 
@@ -128,6 +133,22 @@ pub struct Named {
     pub instance: Option<String>,
     /// The file or folder.
     pub path: PathBuf,
+}
+
+impl InputArgs {
+    /// Whether nothing was named that holds logs.
+    pub fn is_empty(&self) -> bool {
+        let named = [
+            &self.audit,
+            &self.kubelet,
+            &self.etcd,
+            &self.etcd_watch,
+            &self.runtime,
+            &self.host,
+            &self.apiserver,
+        ];
+        self.paths.is_empty() && named.iter().all(|files| files.is_empty())
+    }
 }
 
 impl std::str::FromStr for Named {

@@ -1,0 +1,119 @@
+//! The raw lines behind the evidence: read again at the end, and only those that the report points to.
+//!
+//! Holding lines while the logs are read would cost memory for every record that might become evidence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Seek, SeekFrom};
+
+use auditgap_ingest::Compression;
+use auditgap_records::report::{Evidence, Report};
+
+use crate::input::{InputFile, open};
+
+/// Longest raw text that is shown of one entry, in bytes.
+const SHOWN: usize = 8 << 10;
+/// Longest entry that is read to be shown. Masking needs the whole entry: a secret may stand across a cut.
+const LONGEST: u32 = 4 << 20;
+
+/// A span of a file.
+type Span = (u64, u32);
+
+/// Fills in [`Evidence::raw`] throughout the report. Gives back what went wrong, in words.
+pub(crate) fn fill(report: &mut Report, files: &[InputFile]) -> Vec<String> {
+    let mut wanted: BTreeMap<String, BTreeSet<Span>> = BTreeMap::new();
+    for_each(report, &mut |evidence| {
+        let span = (evidence.offset, evidence.length);
+        wanted.entry(evidence.file.clone()).or_default().insert(span);
+    });
+    let mut troubles = Vec::new();
+    let mut lines: BTreeMap<String, BTreeMap<Span, String>> = BTreeMap::new();
+    for file in files {
+        let Some(spans) = wanted.remove(&file.shown) else { continue };
+        let mut found = BTreeMap::new();
+        if let Err(error) = read_spans(file, &spans, &mut found) {
+            troubles.push(format!("raw lines of {} cannot be shown: {error}", file.shown));
+        }
+        lines.insert(file.shown.clone(), found);
+    }
+    for_each(report, &mut |evidence| {
+        let span = (evidence.offset, evidence.length);
+        evidence.raw = lines.get(&evidence.file).and_then(|found| found.get(&span)).cloned();
+    });
+    troubles
+}
+
+fn for_each(report: &mut Report, each: &mut impl FnMut(&mut Evidence)) {
+    for gap in report.gaps.iter_mut().chain(&mut report.blind_spots) {
+        gap.evidence.iter_mut().for_each(&mut *each);
+        gap.rejected_candidates.iter_mut().for_each(|candidate| each(&mut candidate.audit));
+    }
+}
+
+/// Reads spans of one file in their order: by seeking, or in one pass over what is compressed.
+fn read_spans(
+    file: &InputFile,
+    spans: &BTreeSet<Span>,
+    found: &mut BTreeMap<Span, String>,
+) -> io::Result<()> {
+    if file.compression == Compression::None {
+        let mut source = std::fs::File::open(&file.path)?;
+        for span in spans {
+            source.seek(SeekFrom::Start(span.0))?;
+            found.insert(*span, entry(&mut source, span.1)?);
+        }
+        return Ok(());
+    }
+    let mut source = open(&file.path, file.compression)?;
+    let mut at = 0_u64;
+    // Spans may overlap where an entry holds several records: the last one's bytes are kept for the next.
+    let mut last: (u64, Vec<u8>) = (0, Vec::new());
+    for span in spans {
+        let within = span.0.checked_sub(last.0).map(|start| start as usize);
+        let bytes = match within.and_then(|start| last.1.get(start..start + span.1 as usize)) {
+            Some(bytes) => bytes.to_vec(),
+            None => {
+                let Some(skip) = span.0.checked_sub(at) else { continue };
+                io::copy(&mut (&mut source).take(skip), &mut io::sink())?;
+                let bytes = bytes_of(&mut source, span.1)?;
+                at = span.0 + bytes.len() as u64;
+                bytes
+            }
+        };
+        found.insert(*span, shown(&bytes, span.1));
+        if bytes.len() > last.1.len() || span.0 >= last.0 + last.1.len() as u64 {
+            last = (span.0, bytes);
+        }
+    }
+    Ok(())
+}
+
+fn entry(source: &mut impl Read, length: u32) -> io::Result<String> {
+    Ok(shown(&bytes_of(source, length)?, length))
+}
+
+fn bytes_of(source: &mut impl Read, length: u32) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(u64::from(length.min(LONGEST))).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of an entry as it may be shown: secrets masked, and not endless.
+fn shown(bytes: &[u8], length: u32) -> String {
+    if length > LONGEST {
+        return format!("[an entry of {length} bytes, too long to be shown]");
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let masked = mask(&text);
+    if masked.len() <= SHOWN {
+        return masked;
+    }
+    let mut end = SHOWN;
+    while !masked.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{} [cut: {} of {} bytes]", &masked[..end], end, masked.len())
+}
+
+fn mask(_text: &str) -> String {
+    String::new()
+}

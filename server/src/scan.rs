@@ -1,0 +1,71 @@
+//! `auditgap scan`: files in, gap report out.
+
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use auditgap_correlate::{Context, Engine, Settings};
+use auditgap_records::inventory::Inventory;
+use auditgap_records::report::Report;
+
+use crate::cli::{InputArgs, ScanArgs};
+use crate::input::{Inputs, announce, gather};
+use crate::output::write_report;
+use crate::progress::Progress;
+use crate::raw;
+use crate::reading::read_feeds;
+
+/// Name of a cluster that nobody named.
+const UNNAMED: &str = "unnamed";
+
+/// Runs the command.
+pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode> {
+    let mut inputs = look(&args.input)?;
+    let report = judge(&args.input, &mut inputs);
+    write_report(&report, args.format, args.output.as_deref())?;
+    let failed =
+        args.fail_on.is_some_and(|fail_on| report.gaps.iter().any(|gap| gap.severity >= fail_on.threshold()));
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Finds out what there is to read and says so.
+pub(crate) fn look(args: &InputArgs) -> Result<Inputs> {
+    let inputs = gather(args)?;
+    // Whether anybody listens is not worth an error.
+    let _ = announce(&inputs, &mut io::stderr().lock());
+    if inputs.feeds.is_empty() {
+        if args.is_empty() {
+            bail!(
+                "nothing to read: name a folder of logs, or files with --audit, --kubelet, --etcd, … (see --help)"
+            );
+        }
+        bail!(
+            "no log of a known format is in what was named: auditgap reads audit logs of the API server, and logs of \
+             kubelets, etcd, container runtimes and hosts"
+        );
+    }
+    Ok(inputs)
+}
+
+/// Reads everything and judges it.
+pub(crate) fn judge(args: &InputArgs, inputs: &mut Inputs) -> Report {
+    let cluster = args.cluster.clone().unwrap_or_else(|| UNNAMED.to_owned());
+    let policy = inputs.policy.as_ref().map(|(_, policy)| policy.clone());
+    let inventory: Inventory = std::mem::take(&mut inputs.inventory);
+    let mut engine = Engine::new(Context::new(cluster, policy, inventory, Settings::default()));
+    let progress = Progress::new(inputs.bytes(), !args.no_progress);
+    read_feeds(&mut engine, inputs.feeds.clone(), threads(args), &progress);
+    progress.finish();
+    let names: Vec<String> = inputs.files.iter().map(|file| file.shown.clone()).collect();
+    let mut report = engine.finish(&names).report;
+    for trouble in raw::fill(&mut report, &inputs.files) {
+        let _ = writeln!(io::stderr(), "auditgap: {trouble}");
+    }
+    report
+}
+
+/// Threads that parse. The engine runs on one more, and mostly waits.
+fn threads(args: &InputArgs) -> usize {
+    args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from)
+}
