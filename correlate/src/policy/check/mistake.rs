@@ -253,7 +253,12 @@ fn resources(entry: &GroupResources, say: &mut impl FnMut(String, String)) {
             let moved = group == "extensions" || group == "events.k8s.io" || group == "*";
             if *actual != group && !moved {
                 let shown = if actual.is_empty() { "core (`\"\"`)" } else { actual };
-                let text = format!("`{pattern}` is not in API group `{group}`, so it matches nothing");
+                let here = if group.is_empty() {
+                    "the core API group".to_owned()
+                } else {
+                    format!("API group `{group}`")
+                };
+                let text = format!("`{pattern}` is not in {here}, so it matches nothing");
                 say(text, format!("its group is {shown}"));
             }
         } else if let Some(plural) = plural_of(resource) {
@@ -313,9 +318,9 @@ fn plain_pods(policy: &Policy) -> Option<Mistake> {
     Some(Mistake {
         line: rule.line,
         rule: Some(index),
-        text: "`pods` does not include its subresources: sessions (`pods/exec` and others) are not recorded by this \
-               rule"
-            .to_owned(),
-        cure: "add `pods/*`, or the subresources by name".to_owned(),
+        text:
+            "`pods` does not stand for its subresources: this rule records no sessions (`pods/exec` and kin)"
+                .to_owned(),
+        cure: "if they are meant too, write `pods/*` or name them".to_owned(),
     })
 }

@@ -101,10 +101,16 @@ fn failed_authentications(policy: &Policy) -> Option<Finding> {
         })
         .map(|decision| decision.rule)
         .collect();
-    finding.cure = Some(Cure::in_words(if by_stage.is_empty() {
-        "end the policy with `- level: Metadata`, which matches requests without a user too".to_owned()
-    } else {
+    let by_level: Vec<String> = dropped.difference(&by_stage).flatten().map(ToString::to_string).collect();
+    finding.cure = Some(Cure::in_words(if !by_stage.is_empty() {
         cure::stage_words(policy, &by_stage, Stage::ResponseStarted)
+    } else if !by_level.is_empty() {
+        format!(
+            "narrow rule {} by users or groups, which a request without a user never matches",
+            by_level.join(", ")
+        )
+    } else {
+        "end the policy with `- level: Metadata`, which matches requests without a user too".to_owned()
     }));
     Some(finding)
 }

@@ -168,7 +168,7 @@ fn rules() -> impl Strategy<Value = Rule> {
     )
 }
 
-fn policies() -> impl Strategy<Value = Policy> {
+pub(super) fn policies() -> impl Strategy<Value = Policy> {
     (prop::collection::vec(rules(), 1..7), stages()).prop_map(|(rules, omit_stages)| Policy {
         omit_stages,
         omit_managed_fields: false,
@@ -177,7 +177,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 }
 
 /// Users as the API server can authenticate them: anonymous, or anyone in any groups beside `system:authenticated`.
-fn users() -> impl Strategy<Value = Identity<'static>> {
+pub(super) fn users() -> impl Strategy<Value = Identity<'static>> {
     let known = (select(vec!["a", "b", "zoe"]), subsequence(vec!["g", "h", "strangers"], 0..=3));
     prop_oneof![
         1 => Just(Identity { name: "system:anonymous", groups: vec!["system:unauthenticated"] }),

@@ -1,4 +1,5 @@
 mod candidates;
+mod check;
 mod evaluate;
 mod load;
 
