@@ -126,7 +126,7 @@ fn plugin_error(rest: &str) -> Option<ApiServerLine<'_>> {
 }
 
 /// An audit event in the legacy text form, `TIME AUDIT: id="…" stage="…" …`; `None` if the line is none.
-pub fn legacy_event(line: &str) -> Option<LegacyAuditEvent<'_>> {
+fn legacy_event(line: &str) -> Option<LegacyAuditEvent<'_>> {
     let (time, pairs) = line.split_once(" AUDIT: ")?;
     let fields = Fields::from_text(pairs).ok()?;
     Some(LegacyAuditEvent {

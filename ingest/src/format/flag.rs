@@ -10,7 +10,7 @@ const MASK: &str = "<masked>";
 
 /// Name and value of `FLAG: --name="value"`; `None` if the text is no such line. Headers and the credentials within
 /// URLs are masked.
-pub fn read(text: &str) -> Option<(Text<'_>, Text<'_>)> {
+pub(crate) fn read(text: &str) -> Option<(Text<'_>, Text<'_>)> {
     let (name, value) = text.strip_prefix("FLAG: --")?.split_once('=')?;
     let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
     let value = go_text::unescape(inner);
@@ -20,7 +20,7 @@ pub fn read(text: &str) -> Option<(Text<'_>, Text<'_>)> {
 }
 
 /// A URL, or a list of them, without the users and passwords that may stand in it.
-pub fn without_credentials(text: Text<'_>) -> Text<'_> {
+pub(crate) fn without_credentials(text: Text<'_>) -> Text<'_> {
     if !text.contains("://") || !text.contains('@') {
         return text;
     }

@@ -6,7 +6,7 @@ use auditgap_records::Text;
 
 /// Length of the quoted string that `text` begins with, both quotes included; `None` if it does not begin with a
 /// quote or never ends.
-pub fn quoted_length(text: &str) -> Option<usize> {
+pub(crate) fn quoted_length(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     if bytes.first() != Some(&b'"') {
         return None;
@@ -24,7 +24,7 @@ pub fn quoted_length(text: &str) -> Option<usize> {
 
 /// What `strconv.Quote` made, without its quotes, back to text. Unknown escapes stay as they are; bytes that are no
 /// UTF-8 are replaced.
-pub fn unescape(inner: &str) -> Text<'_> {
+pub(crate) fn unescape(inner: &str) -> Text<'_> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Cow::Borrowed(inner);
     }
@@ -89,7 +89,7 @@ fn push_number(bytes: &mut Vec<u8>, escape: &str, skip: usize, width: usize, rad
 }
 
 /// A `time.Duration` as it prints itself (`1h2m3.5s`, `147.943µs`), in nanoseconds. `None` if it is none.
-pub fn duration(text: &str) -> Option<i64> {
+pub(crate) fn duration(text: &str) -> Option<i64> {
     let (sign, mut rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     if rest == "0" {
         return Some(0);

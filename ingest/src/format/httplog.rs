@@ -9,27 +9,27 @@ use crate::format::klog::Fields;
 
 /// One request, as written at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access<'a> {
+pub(crate) struct Access<'a> {
     /// HTTP method; the API server puts its own words for some (`LIST`, `WATCH`, `APPLY`, `CONNECT`).
-    pub verb: Text<'a>,
+    pub(crate) verb: Text<'a>,
     /// Path and query.
-    pub uri: Text<'a>,
+    pub(crate) uri: Text<'a>,
     /// Duration in nanoseconds.
-    pub latency: i64,
+    pub(crate) latency: i64,
     /// Chosen by the client.
-    pub user_agent: Text<'a>,
+    pub(crate) user_agent: Text<'a>,
     /// Audit-ID; always empty on a kubelet.
-    pub audit_id: Text<'a>,
+    pub(crate) audit_id: Text<'a>,
     /// Peer `address:port`.
-    pub source: Text<'a>,
+    pub(crate) source: Text<'a>,
     /// HTTP status; `None` when the connection was hijacked, as streams are.
-    pub code: Option<u16>,
+    pub(crate) code: Option<u16>,
     /// The user whom the text of a refusal names.
-    pub forbidden_user: Option<Text<'a>>,
+    pub(crate) forbidden_user: Option<Text<'a>>,
 }
 
 /// From the pairs of an `"HTTP"` entry; `Err` says what is broken.
-pub fn from_fields<'a>(fields: &Fields<'a>) -> Result<Access<'a>, String> {
+pub(crate) fn from_fields<'a>(fields: &Fields<'a>) -> Result<Access<'a>, String> {
     let latency = fields.need("latency")?;
     let code = match fields.text("resp") {
         Some(code) => Some(code.parse().map_err(|_| "`resp` is not an HTTP status".to_owned())?),
@@ -52,14 +52,14 @@ pub fn from_fields<'a>(fields: &Fields<'a>) -> Result<Access<'a>, String> {
 }
 
 /// From the free text of 1.19: pairs alone, the last one behind which a colon stands.
-pub fn from_pairs_alone(text: &str) -> Result<Access<'_>, String> {
+pub(crate) fn from_pairs_alone(text: &str) -> Result<Access<'_>, String> {
     let pairs = text.split_once("\": ").map_or(text, |(pairs, _)| text.get(..=pairs.len()).unwrap_or(text));
     from_fields(&Fields::from_text(pairs.trim_end_matches([':', ' ']))?)
 }
 
 /// From the free text before 1.19: `GET /path: (1.2ms) 200 [agent address]`, a stack trace and what was added
 /// before the bracket. `None` if it is none.
-pub fn from_sentence(text: &str) -> Option<Access<'_>> {
+pub(crate) fn from_sentence(text: &str) -> Option<Access<'_>> {
     let (verb, rest) = text.split_once(' ')?;
     if verb.is_empty() || !verb.bytes().all(|byte| byte.is_ascii_uppercase()) || !rest.starts_with('/') {
         return None;
@@ -83,7 +83,7 @@ pub fn from_sentence(text: &str) -> Option<Access<'_>> {
 
 /// The user of a refusal's text: `Forbidden (user=U, verb=…, resource=…, subresource…)`. The user may hold anything,
 /// so what follows is looked for from the end.
-pub fn forbidden_user(text: &str) -> Option<Text<'_>> {
+pub(crate) fn forbidden_user(text: &str) -> Option<Text<'_>> {
     let (_, rest) = text.split_once("Forbidden (user=")?;
     let (user, _) = rest.rsplit_once(", verb=")?;
     // It stands in the added text as part of a quoted string.

@@ -13,20 +13,20 @@ use crate::clock::LocalStamp;
 use crate::format::LineContext;
 use crate::format::go_text;
 
-pub use fields::{Fields, Value};
+pub(crate) use fields::{Fields, Value};
 
 /// One klog entry, read as far as it takes to tell whether it is of interest.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// When it was written.
-    pub time: Timestamp,
+    pub(crate) time: Timestamp,
     /// The message, without its pairs.
-    pub message: Message<'a>,
+    pub(crate) message: Message<'a>,
 }
 
 /// What an entry says.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Message<'a> {
+pub(crate) enum Message<'a> {
     /// A quoted message with pairs.
     Structured {
         /// The message, unquoted.
@@ -41,7 +41,7 @@ pub enum Message<'a> {
 /// The pairs of an entry in the form in which they stand there. Reading them is left to those who need them: most
 /// lines are noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pairs<'a> {
+pub(crate) enum Pairs<'a> {
     /// ` key=value key=value`.
     Text(&'a str),
     /// The whole JSON object.
@@ -50,7 +50,7 @@ pub enum Pairs<'a> {
 
 impl<'a> Pairs<'a> {
     /// Reads the pairs; `Err` says what is broken.
-    pub fn read(self) -> Result<Fields<'a>, String> {
+    pub(crate) fn read(self) -> Result<Fields<'a>, String> {
         match self {
             Self::Text(text) => Fields::from_text(text),
             Self::Json(text) => json::fields(text),
@@ -60,7 +60,7 @@ impl<'a> Pairs<'a> {
 
 /// Why an entry was not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotRead {
+pub(crate) enum NotRead {
     /// It is not klog.
     Unknown,
     /// It is klog, and broken as told.
@@ -69,7 +69,7 @@ pub enum NotRead {
 
 /// Whether a physical line begins a klog entry, text or JSON. Any other continues the entry before it: stack traces,
 /// multi-line values, raw line breaks in free text.
-pub fn starts_entry(line: &[u8]) -> bool {
+pub(crate) fn starts_entry(line: &[u8]) -> bool {
     match line.first() {
         None | Some(b'\t' | b' ') => false,
         Some(b'{') => {
@@ -83,13 +83,13 @@ pub fn starts_entry(line: &[u8]) -> bool {
 }
 
 /// The stamp of the header that a line begins with, if it is klog text.
-pub fn stamp(line: &str) -> Option<LocalStamp> {
+pub(crate) fn stamp(line: &str) -> Option<LocalStamp> {
     let offset = header_offset(line.as_bytes())?;
     stamp_at(line.as_bytes().get(offset..)?)
 }
 
 /// Reads an entry.
-pub fn read<'a>(entry: &'a str, context: &LineContext) -> Result<Entry<'a>, NotRead> {
+pub(crate) fn read<'a>(entry: &'a str, context: &LineContext) -> Result<Entry<'a>, NotRead> {
     let entry = entry.trim_end_matches(['\n', '\r']);
     if entry.starts_with('{') {
         return json::entry(entry);

@@ -8,11 +8,11 @@ use crate::format::go_text;
 
 /// The pairs of one entry, in its order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fields<'a>(Vec<(Text<'a>, Value<'a>)>);
+pub(crate) struct Fields<'a>(Vec<(Text<'a>, Value<'a>)>);
 
 /// A value in the form in which it stands in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// A Go string without its quotes, still escaped.
     Quoted(&'a str),
     /// The lines of a multi-line value, each still behind its tab.
@@ -25,7 +25,7 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The value as text: strings decoded, all else as it stands there.
-    pub fn text(self) -> Text<'a> {
+    pub(crate) fn text(self) -> Text<'a> {
         match self {
             Self::Quoted(inner) => go_text::unescape(inner),
             Self::Block(lines) => unindented(lines),
@@ -35,14 +35,14 @@ impl<'a> Value<'a> {
     }
 
     /// The raw form of a value that is not a string.
-    pub fn raw(self) -> &'a str {
+    pub(crate) fn raw(self) -> &'a str {
         match self {
             Self::Quoted(text) | Self::Block(text) | Self::Bare(text) | Self::Json(text) => text,
         }
     }
 
     /// A list as its items: `["a","b"]`, or `[a b]` of older versions. A single value is a list of one.
-    pub fn list(self) -> Vec<Text<'a>> {
+    pub(crate) fn list(self) -> Vec<Text<'a>> {
         let raw = self.raw();
         let is_list = matches!(self, Self::Bare(_) | Self::Json(_)) && raw.starts_with('[');
         if !is_list {
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
 
     /// Reads ` key=value key=value`. Words that are no pair are skipped, since values of old versions were not all
     /// quoted. `Err` says what is broken.
-    pub fn from_text(text: &'a str) -> Result<Self, String> {
+    pub(crate) fn from_text(text: &'a str) -> Result<Self, String> {
         let mut pairs = Vec::with_capacity(8);
         let mut rest = text;
         loop {
@@ -107,17 +107,17 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a key; the last one if the key comes again.
-    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
         self.0.iter().rev().find(|(held, _)| held == key).map(|(_, value)| *value)
     }
 
     /// The value of a key as text.
-    pub fn text(&self, key: &str) -> Option<Text<'a>> {
+    pub(crate) fn text(&self, key: &str) -> Option<Text<'a>> {
         self.get(key).map(Value::text)
     }
 
     /// The value of a key as text, or why the entry is broken without it.
-    pub fn need(&self, key: &str) -> Result<Text<'a>, String> {
+    pub(crate) fn need(&self, key: &str) -> Result<Text<'a>, String> {
         self.text(key).ok_or_else(|| format!("`{key}` is missing"))
     }
 }
