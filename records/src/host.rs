@@ -22,7 +22,7 @@ pub struct Process<'a> {
     pub login_uid: Option<u32>,
     /// Container id (12 or more hex digits), if it runs in one.
     pub container: Option<Text<'a>>,
-    /// Pod, if told.
+    /// Namespace and name of its Pod, if told.
     pub pod: Option<(Text<'a>, Text<'a>)>,
 }
 

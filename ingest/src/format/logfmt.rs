@@ -34,6 +34,8 @@ pub(crate) enum Entry<'a> {
 impl<'a> Entry<'a> {
     /// Reads as much as is needed to date and dispatch a line; `None` when it is no logrus line at all.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
+        // Further lines are a stack trace: logrus itself quotes line breaks.
+        let text = text.lines().next()?;
         if text.starts_with('{') {
             let object: BTreeMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(text).ok()?;
             return object.contains_key("msg").then_some(Self::Json(object));
@@ -160,6 +162,8 @@ mod tests {
             assert_eq!(entry.field("id").unwrap(), "abc", "{text}");
             assert_eq!(entry.field("error").unwrap(), r#"no "y""#, "{text}");
             assert_eq!(entry.field("absent"), None, "{text}");
+            let traced = format!("{text}\n\ngoroutine 1 [running]:\nmsg=\"other\"");
+            assert_eq!(Entry::read(&traced).unwrap().message().unwrap(), r#"shim "x" gone"#, "{traced}");
         }
     }
 }
