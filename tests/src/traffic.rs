@@ -57,7 +57,7 @@ const READ: &[(&str, &str)] = &[
 
 fn clients(random: &mut Random) -> Vec<Client> {
     let mut list = Vec::new();
-    for node in 0..120 {
+    for node in 0..60 {
         list.push(Client {
             user: format!(
                 r#""username":"system:node:ip-10-0-{node}-17.example.internal","groups":["system:nodes","system:authenticated"],"extra":{{"authentication.kubernetes.io/credential-id":["X509SHA256={}"]}}"#,
@@ -67,14 +67,11 @@ fn clients(random: &mut Random) -> Vec<Client> {
             address: format!("10.0.{node}.17"),
         });
     }
-    for name in [
-        "replicaset-controller",
-        "deployment-controller",
-        "endpointslice-controller",
-        "job-controller",
-        "coredns",
-        "operator",
-    ] {
+    for number in 0..60 {
+        let name = format!(
+            "{}-{number}",
+            random.word(&["replicaset-controller", "deployment-controller", "operator", "coredns"])
+        );
         list.push(Client {
             user: format!(
                 r#""username":"system:serviceaccount:kube-system:{name}","uid":"{}","groups":["system:serviceaccounts","system:serviceaccounts:kube-system","system:authenticated"],"extra":{{"authentication.kubernetes.io/credential-id":["JTI={}"],"authentication.kubernetes.io/node-name":["ip-10-0-3-17.example.internal"],"authentication.kubernetes.io/node-uid":["{}"],"authentication.kubernetes.io/pod-name":["{name}-7d9c5b8f6d-x2x7q"],"authentication.kubernetes.io/pod-uid":["{}"]}}"#,
