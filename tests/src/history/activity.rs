@@ -378,7 +378,6 @@ fn namespace_comes_and_goes(world: &mut World) {
                     Call::new(controller(), "update", NAMESPACE, "", DOOMED)
                         .on("finalize")
                         .of(&uid)
-                        .puts()
                         .deletes(),
                 );
             });

@@ -195,6 +195,17 @@ impl Call {
         text
     }
 
+    /// What a collection's deletion lists: the objects as they were.
+    fn items(&self) -> Vec<String> {
+        let names = self.writes.iter().filter_map(|write| match write {
+            Write::Delete(key) => key.rsplit('/').next(),
+            Write::Put(_) | Write::PutFor(..) => None,
+        });
+        names
+            .map(|name| format!(r#"{{"metadata":{{"name":"{name}","namespace":"{}"}}}}"#, self.namespace))
+            .collect()
+    }
+
     fn object(&self, name: &str, created: i64, revision: Option<i64>) -> String {
         let mut text = format!(
             r#"{{"kind":"{}","apiVersion":"{}","metadata":{{"name":"{name}""#,
@@ -314,10 +325,11 @@ impl World {
             } else if call.verb == "deletecollection" {
                 let _ = write!(
                     line,
-                    r#","responseObject":{{"kind":"{}List","apiVersion":"{}","metadata":{{"resourceVersion":"{}"}},"items":[]}}"#,
+                    r#","responseObject":{{"kind":"{}List","apiVersion":"{}","metadata":{{"resourceVersion":"{}"}},"items":[{}]}}"#,
                     call.kind.name,
                     call.kind.api_version(),
-                    self.etcd.revision()
+                    self.etcd.revision(),
+                    call.items().join(",")
                 );
             } else if call.query.contains("dryRun") {
                 let _ = write!(line, r#","responseObject":{}"#, call.object(name, received, None));

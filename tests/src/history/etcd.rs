@@ -95,7 +95,10 @@ impl World {
 
     /// A write by anybody. `lasting`: the key is bound to a lease that ends after so many nanoseconds.
     pub(crate) fn put(&mut self, time: i64, key: &str, lasting: Option<i64>, client: &Client) -> i64 {
-        let size = self.random.between(60, 900);
+        // Outside the registry is the compactor's key, whose value is the revision that it read.
+        let number = self.etcd.revision.to_string();
+        let plain = !key.starts_with('/');
+        let size = if plain { number.len() as i64 } else { self.random.between(60, 900) };
         let lease = lasting.map(|_| self.etcd.next_lease());
         let lease_text = lease.map(|lease| format!(" lease:{lease}")).unwrap_or_default();
         let before = self.etcd.revision_of(key).unwrap_or(0);
@@ -108,7 +111,7 @@ impl World {
                 apply: format!("put:<{put} >"),
                 secret: format!("put:<{secret} >"),
             }
-        } else if key.starts_with('/') {
+        } else if !plain {
             let compare = format!(r#"compare:<target:MOD key:\"{key}\" mod_revision:{before} >"#);
             let failure =
                 if before == 0 { String::new() } else { format!(r#"request_range:<key:\"{key}\" > "#) };
@@ -142,7 +145,11 @@ impl World {
         let lease = lease.map_or_else(|| "null".to_owned(), |lease| lease.to_string());
         let uid = self.random.uid();
         let hash = self.random.hex(64);
-        let encoding = if client.bare { r#"{\"kind\""# } else { r"k8s\u0000" };
+        let encoding = match (plain, client.bare) {
+            (true, _) => &number,
+            (false, true) => r#"{\"kind\""#,
+            (false, false) => r"k8s\u0000",
+        };
         let rest = format!(
             r#""create_revision": {}, "mod_revision": {revision}, "version": {}, "lease": {lease}, "value_len": {size}, "value_sha256": "{hash}", "first_uuid": "{uid}", "enc": "{encoding}""#,
             object.created, object.version
