@@ -134,7 +134,10 @@ impl<'a> Reader<'a> {
                 }
             }
             b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
-                while bytes.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')) {
+                while bytes
+                    .get(self.at)
+                    .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.'))
+                {
                     self.at += 1;
                 }
                 Some(())
@@ -228,7 +231,8 @@ mod tests {
 
     #[test]
     fn values_are_read_forward() {
-        let mut reader = Reader::new(r#" {"a" : "x\n\"y" ,"b":[1, "two",null],"c":{"d":[{"]":"}"}]},"e":-12,"f":null} "#);
+        let mut reader =
+            Reader::new(r#" {"a" : "x\n\"y" ,"b":[1, "two",null],"c":{"d":[{"]":"}"}]},"e":-12,"f":null} "#);
         let mut seen = Vec::new();
         reader
             .object(|reader, key| {
@@ -250,7 +254,19 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused() {
-        for text in ["", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":1 \"b\":2}", "{\"a\":\"", "{\"a\":[}", "[1]", "nul", "{\"a\":[1,{}"] {
+        for text in [
+            "",
+            "{",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":\"",
+            "{\"a\":[}",
+            "[1]",
+            "nul",
+            "{\"a\":[1,{}",
+        ] {
             assert_eq!(Reader::new(text).object(|reader, _| reader.skip()), None, "{text}");
         }
     }

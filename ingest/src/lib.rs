@@ -14,6 +14,7 @@ mod json;
 pub mod inventory;
 mod limits;
 mod parser;
+mod redact;
 mod shape;
 
 pub use decompress::{Compression, Expander, ExpansionError};
@@ -24,3 +25,4 @@ pub use format::{Format, LineContext, LineFormat, Parsed};
 pub use framing::Framing;
 pub use limits::Limits;
 pub use parser::{Options, Parser, Sink, parse_audit_lines};
+pub use redact::redact;

@@ -145,7 +145,8 @@ fn skip_value(bytes: &[u8], at: usize) -> usize {
 pub(crate) fn shape_of(text: &str) -> String {
     let trimmed = text.trim_start();
     if trimmed.starts_with('{') {
-        let keys: Vec<&str> = members(trimmed).take(8).map(|member| member.key).filter(|key| plain_key(key)).collect();
+        let keys: Vec<&str> =
+            members(trimmed).take(8).map(|member| member.key).filter(|key| plain_key(key)).collect();
         return format!("{{{}}}", keys.join(","));
     }
     let mut shape = String::new();
@@ -170,7 +171,10 @@ pub(crate) fn shape_of(text: &str) -> String {
 }
 
 fn plain_key(key: &str) -> bool {
-    key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b'@'))
+    key.len() <= 32
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b'@'))
 }
 
 #[cfg(test)]
@@ -183,12 +187,10 @@ mod tests {
 
     #[test]
     fn members_are_found_and_a_cut_value_is_what_there_is() {
-        assert_eq!(pairs(r#" {"a" : 1 ,"b":"x\"}","c":{"d":[1,"]"]},"e":null}"#), [
-            ("a", "1"),
-            ("b", r#""x\"}""#),
-            ("c", r#"{"d":[1,"]"]}"#),
-            ("e", "null")
-        ]);
+        assert_eq!(
+            pairs(r#" {"a" : 1 ,"b":"x\"}","c":{"d":[1,"]"]},"e":null}"#),
+            [("a", "1"), ("b", r#""x\"}""#), ("c", r#"{"d":[1,"]"]}"#), ("e", "null")]
+        );
         assert_eq!(pairs(r#"{"a":1,"b":{"c":"#), [("a", "1"), ("b", r#"{"c":"#)]);
         assert_eq!(pairs(r#"{"a":1,"b":"cut"#), [("a", "1"), ("b", r#""cut"#)]);
         assert_eq!(pairs(r#"{"a":1,"b"#), [("a", "1")]);

@@ -86,8 +86,13 @@ pub fn detect(head: &[u8], name: &str) -> Result<Detection, Unrecognised> {
     let mut tally = Tally::default();
     for_each_cut(head, &framing, |text| tally.count(text, name));
     match tally.decide() {
-        Some((envelopes, format, others)) => Ok(Detection { format, envelopes, framing, compression, others }),
-        None => Err(Unrecognised { compression, shape: shape_of(&String::from_utf8_lossy(&head[..head.len().min(512)])) }),
+        Some((envelopes, format, others)) => {
+            Ok(Detection { format, envelopes, framing, compression, others })
+        }
+        None => Err(Unrecognised {
+            compression,
+            shape: shape_of(&String::from_utf8_lossy(&head[..head.len().min(512)])),
+        }),
     }
 }
 
@@ -208,7 +213,9 @@ impl<'n> Tally<'n> {
 
     fn decide(self) -> Option<(Vec<Envelope>, Format, Vec<Format>)> {
         // Entries of many lines leave many lines that tell nothing; a page of prose that quotes a log line leaves more.
-        let enough = |votes: &Votes| votes.lines * 20 >= self.lines && (self.lines > 40 || votes.lines * 4 >= self.lines);
+        let enough = |votes: &Votes| {
+            votes.lines * 20 >= self.lines && (self.lines > 40 || votes.lines * 4 >= self.lines)
+        };
         let mut found: Vec<_> = self.counts.iter().filter(|(_, votes)| enough(votes)).collect();
         // The clouds put audit events and the components' own lines into one stream: the events are what is wanted.
         let is_audit = |kind: Kind| matches!(kind, Kind::Format(Format::AuditJson | Format::AuditGke));

@@ -61,8 +61,12 @@ fn of_object(text: &str) -> Option<Signature> {
     if has("Type") && has("Action") && has("Actor") {
         return Some(Signature::Format(Format::DockerEvents));
     }
-    let tetragon = all.iter().any(|member| member.key.starts_with("process_") || member.key == "rate_limit_info");
-    if tetragon && has("time") && (has("node_name") || all.iter().any(|member| member.value.contains("\"exec_id\""))) {
+    let tetragon =
+        all.iter().any(|member| member.key.starts_with("process_") || member.key == "rate_limit_info");
+    if tetragon
+        && has("time")
+        && (has("node_name") || all.iter().any(|member| member.value.contains("\"exec_id\"")))
+    {
         return Some(Signature::Format(Format::Tetragon));
     }
     None
@@ -78,7 +82,9 @@ fn is_watch<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> bool {
     }
     get("result").is_some_and(|result| {
         member(result, "header").is_some()
-            && (member(result, "events").is_some() || member(result, "created").is_some() || member(result, "watch_id").is_some())
+            && (member(result, "events").is_some()
+                || member(result, "created").is_some()
+                || member(result, "watch_id").is_some())
     })
 }
 
@@ -103,22 +109,37 @@ fn of_line(text: &str) -> Option<Signature> {
 }
 
 fn is_auditd(line: &str) -> bool {
-    let line = line.strip_prefix("node=").and_then(|rest| rest.split_once(' ')).map_or(line, |(_, rest)| rest);
+    let line =
+        line.strip_prefix("node=").and_then(|rest| rest.split_once(' ')).map_or(line, |(_, rest)| rest);
     line.starts_with("type=") && line.contains("msg=audit(")
 }
 
 /// `1795434975 /etc/kubernetes/manifests/ CREATE web.yaml`.
 fn is_inotify(line: &str) -> bool {
     let mut words = line.splitn(3, ' ');
-    let (Some(time), Some(path), Some(rest)) = (words.next(), words.next(), words.next()) else { return false };
+    let (Some(time), Some(path), Some(rest)) = (words.next(), words.next(), words.next()) else {
+        return false;
+    };
     (9..=11).contains(&time.len())
         && time.bytes().all(|byte| byte.is_ascii_digit())
         && path.starts_with('/')
         && rest.split([' ', ',']).next().is_some_and(|event| {
             matches!(
                 event,
-                "CREATE" | "MODIFY" | "DELETE" | "ATTRIB" | "OPEN" | "ACCESS" | "CLOSE" | "CLOSE_WRITE" | "CLOSE_NOWRITE"
-                    | "MOVED_TO" | "MOVED_FROM" | "MOVE_SELF" | "DELETE_SELF" | "UNMOUNT"
+                "CREATE"
+                    | "MODIFY"
+                    | "DELETE"
+                    | "ATTRIB"
+                    | "OPEN"
+                    | "ACCESS"
+                    | "CLOSE"
+                    | "CLOSE_WRITE"
+                    | "CLOSE_NOWRITE"
+                    | "MOVED_TO"
+                    | "MOVED_FROM"
+                    | "MOVE_SELF"
+                    | "DELETE_SELF"
+                    | "UNMOUNT"
             )
         })
 }
@@ -130,11 +151,15 @@ fn stamped(line: &str) -> Option<Format> {
     }
     if let Some((time, rest)) = line.split_once('\t') {
         let level = rest.split('\t').next()?;
-        let known = matches!(level.to_ascii_lowercase().as_str(), "debug" | "info" | "warn" | "error" | "dpanic" | "panic" | "fatal");
+        let known = matches!(
+            level.to_ascii_lowercase().as_str(),
+            "debug" | "info" | "warn" | "error" | "dpanic" | "panic" | "fatal"
+        );
         return (known && Timestamp::parse(time).is_some()).then_some(Format::EtcdConsole);
     }
     if let Some((time, rest)) = line.split_once(" AUDIT: ") {
-        return (rest.starts_with("id=\"") && Timestamp::parse(time).is_some()).then_some(Format::AuditLegacy);
+        return (rest.starts_with("id=\"") && Timestamp::parse(time).is_some())
+            .then_some(Format::AuditLegacy);
     }
     let mut words = line.splitn(7, ' ');
     let (date, clock) = (words.next()?, words.next()?);
@@ -145,7 +170,8 @@ fn stamped(line: &str) -> Option<Format> {
         let (_zone, _namespace, topic) = (words.next()?, words.next()?, words.next()?);
         return topic.starts_with('/').then_some(Format::CtrEvents);
     }
-    (matches!(third, "C" | "E" | "W" | "N" | "I" | "D") && words.next()? == "|").then_some(Format::EtcdCapnslog)
+    (matches!(third, "C" | "E" | "W" | "N" | "I" | "D") && words.next()? == "|")
+        .then_some(Format::EtcdCapnslog)
 }
 
 #[cfg(test)]
@@ -156,12 +182,21 @@ mod tests {
     fn every_format_has_its_signature_and_other_files_have_none() {
         use Signature::{Envelope as Wrapped, Format as Of, Klog, Logrus};
         for (text, expected) in [
-            (r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"Panic","req"#, Some(Of(Format::AuditJson))),
+            (
+                r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"Panic","req"#,
+                Some(Of(Format::AuditJson)),
+            ),
             (r#"{"level":"Metadata","auditID":"a","stage":"Panic"}"#, Some(Of(Format::AuditJson))),
             (r#"{"protoPayload":{"serviceName":"k8s.io"}}"#, Some(Of(Format::AuditGke))),
             (r#"{"protoPayload":{"serviceName":"container.googleapis.com"}}"#, None),
-            (r#"{"level":"info","ts":"2026-11-23T11:00:00.000000Z","caller":"a/b.go:1","msg":"x"}"#, Some(Of(Format::EtcdJson))),
-            (r#"{"ts":1795433710350.77,"caller":"kubelet/kubelet.go:2724","msg":"SyncLoop ADD","v":2}"#, Some(Klog(Some(Format::Kubelet)))),
+            (
+                r#"{"level":"info","ts":"2026-11-23T11:00:00.000000Z","caller":"a/b.go:1","msg":"x"}"#,
+                Some(Of(Format::EtcdJson)),
+            ),
+            (
+                r#"{"ts":1795433710350.77,"caller":"kubelet/kubelet.go:2724","msg":"SyncLoop ADD","v":2}"#,
+                Some(Klog(Some(Format::Kubelet))),
+            ),
             (r#"{"type":"PUT","key":"/a","mod_revision":2}"#, Some(Of(Format::EtcdWatch))),
             (r#"{"Header":{"revision":2},"Events":[],"Canceled":false}"#, Some(Of(Format::EtcdWatch))),
             (r#"{"result":{"header":{"revision":"2"},"created":true}}"#, Some(Of(Format::EtcdWatch))),
@@ -169,21 +204,39 @@ mod tests {
             (r#"{"output":"x","priority":"Warning","rule":"r"}"#, Some(Of(Format::Falco))),
             (r#"{"process_exec":{"process":{}},"node_name":"n","time":"t"}"#, Some(Of(Format::Tetragon))),
             (r#"{"Type":"container","Action":"start","Actor":{}}"#, Some(Of(Format::DockerEvents))),
-            ("I1123 11:00:00.123456     123 kubelet.go:1] \"SyncLoop ADD\" source=\"api\"", Some(Klog(Some(Format::Kubelet)))),
-            ("I1123 11:00:00.123456     123 flags.go:64] FLAG: --etcd-servers=\"[]\"", Some(Klog(Some(Format::ApiServer)))),
+            (
+                "I1123 11:00:00.123456     123 kubelet.go:1] \"SyncLoop ADD\" source=\"api\"",
+                Some(Klog(Some(Format::Kubelet))),
+            ),
+            (
+                "I1123 11:00:00.123456     123 flags.go:64] FLAG: --etcd-servers=\"[]\"",
+                Some(Klog(Some(Format::ApiServer))),
+            ),
             ("I1123 11:00:00.123456     123 reflector.go:1] x", Some(Klog(None))),
-            ("time=\"2026-11-23T11:00:00Z\" level=info msg=\"RunPodSandbox for x\"", Some(Logrus(Some(Format::Containerd)))),
-            ("time=\"2026-11-23T11:00:00Z\" level=info msg=\"Running pod sandbox: a/b/POD\"", Some(Logrus(Some(Format::Crio)))),
+            (
+                "time=\"2026-11-23T11:00:00Z\" level=info msg=\"RunPodSandbox for x\"",
+                Some(Logrus(Some(Format::Containerd))),
+            ),
+            (
+                "time=\"2026-11-23T11:00:00Z\" level=info msg=\"Running pod sandbox: a/b/POD\"",
+                Some(Logrus(Some(Format::Crio))),
+            ),
             ("node=n type=CWD msg=audit(1795433743.583:4711): cwd=\"/\"", Some(Of(Format::Auditd))),
             ("1795434975 /etc/kubernetes/manifests/ CLOSE_WRITE,CLOSE a.yaml", Some(Of(Format::Inotify))),
             ("2026-11-23 11:35:43.583093167 +0000 UTC k8s.io /tasks/exit {}", Some(Of(Format::CtrEvents))),
-            ("2026-11-23 11:00:00.076462 W | etcdserver: request took too long", Some(Of(Format::EtcdCapnslog))),
+            (
+                "2026-11-23 11:00:00.076462 W | etcdserver: request took too long",
+                Some(Of(Format::EtcdCapnslog)),
+            ),
             ("2026-11-23T11:00:00.076462Z\tinfo\ta/b.go:1\tmsg\t{}", Some(Of(Format::EtcdConsole))),
             ("2026-11-23T11:00:00.12Z AUDIT: id=\"a\" stage=\"Panic\"", Some(Of(Format::AuditLegacy))),
             ("2026-11-23T11:00:00.12Z stderr F I1123", Some(Wrapped(Envelope::Cri))),
             (r#"[{"date":1.5,"log":"x"}]"#, Some(Wrapped(Envelope::List))),
             (r#"{"kind":"EventList","items":[{"level":"#, Some(Wrapped(Envelope::List))),
-            (r#"{"log":"x\n","stream":"stdout","time":"2026-11-23T11:00:00Z"}"#, Some(Wrapped(Envelope::DockerJson))),
+            (
+                r#"{"log":"x\n","stream":"stdout","time":"2026-11-23T11:00:00Z"}"#,
+                Some(Wrapped(Envelope::DockerJson)),
+            ),
             (r#"{"date":1.5,"log":"x"}"#, Some(Wrapped(Envelope::Shipper))),
             (r#"{"records":[{"properties":{}}]}"#, Some(Wrapped(Envelope::List))),
             (r#"{"category":"kube-audit","properties":{"log":"{}"}}"#, Some(Wrapped(Envelope::Azure))),

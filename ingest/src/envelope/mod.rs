@@ -107,7 +107,9 @@ pub(crate) fn recognise(text: &str) -> Option<Envelope> {
         b'[' => Some(Envelope::List),
         b'{' => recognise_object(text),
         b'0'..=b'9' if line::open_cri(text).is_some() => Some(Envelope::Cri),
-        b'0'..=b'9' | b'A'..=b'Z' | b'<' | b'-' if journald::open_prefixed(text).is_some() => Some(Envelope::Syslog),
+        b'0'..=b'9' | b'A'..=b'Z' | b'<' | b'-' if journald::open_prefixed(text).is_some() => {
+            Some(Envelope::Syslog)
+        }
         _ => None,
     }
 }
@@ -121,7 +123,9 @@ fn recognise_object(text: &str) -> Option<Envelope> {
     if list_member(text).is_some() {
         return Some(Envelope::List);
     }
-    if has("MESSAGE") && keys.iter().any(|key| key.starts_with("__REALTIME") || key.starts_with("_SOURCE_REALTIME")) {
+    if has("MESSAGE")
+        && keys.iter().any(|key| key.starts_with("__REALTIME") || key.starts_with("_SOURCE_REALTIME"))
+    {
         return Some(Envelope::Journald);
     }
     if has("properties") && (has("category") || has("operationName")) {

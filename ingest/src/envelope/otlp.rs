@@ -16,7 +16,9 @@ pub(super) fn open(text: &str) -> Option<Vec<Inner<'_>>> {
             .flat_map(elements);
         for scope in scopes {
             let records = member(scope.value, "logRecords").map(elements);
-            inner.extend(records.into_iter().flatten().filter_map(|record| open_record(record.value, resource)));
+            inner.extend(
+                records.into_iter().flatten().filter_map(|record| open_record(record.value, resource)),
+            );
         }
     }
     Some(inner)
@@ -40,7 +42,8 @@ fn open_record<'a>(record: &'a str, resource: &'a str) -> Option<Inner<'a>> {
 fn body_of_map(map: &str) -> Option<Text<'_>> {
     let values: Vec<&str> = elements(member(map, "values")?).map(|pair| pair.value).collect();
     ["log", "message", "MESSAGE"].into_iter().find_map(|wanted| {
-        let pair = values.iter().find(|pair| member(pair, "key").and_then(string).as_deref() == Some(wanted))?;
+        let pair =
+            values.iter().find(|pair| member(pair, "key").and_then(string).as_deref() == Some(wanted))?;
         member_string(member(pair, "value")?, "stringValue")
     })
 }
@@ -52,4 +55,3 @@ fn stream<'a>(record: &'a str, resource: &'a str) -> Text<'a> {
         None => Text::Borrowed(resource),
     }
 }
-

@@ -22,7 +22,9 @@ pub(super) fn open(text: &str) -> Option<Inner<'_>> {
     let mut parts: Vec<Text<'_>> = Vec::new();
     for Member { key, value } in members(text).take(64) {
         match key {
-            "stream" | "file" | "host" | "_SYSTEMD_UNIT" | "_PID" => parts.extend(crate::shape::string(value)),
+            "stream" | "file" | "host" | "_SYSTEMD_UNIT" | "_PID" => {
+                parts.extend(crate::shape::string(value))
+            }
             "kubernetes" => {
                 for name in ["pod_id", "pod_uid", "pod_name", "container_name"] {
                     parts.extend(member_string(value, name));

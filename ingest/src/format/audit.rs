@@ -155,7 +155,9 @@ impl<'a> Fields<'a> {
         match key {
             "authorization.k8s.io/decision" => self.decision = reader.string()?,
             "authorization.k8s.io/reason" => self.reason = reader.string()?,
-            "authentication.kubernetes.io/issued-credential-id" => self.issued_credential_id = reader.string()?,
+            "authentication.kubernetes.io/issued-credential-id" => {
+                self.issued_credential_id = reader.string()?
+            }
             "audit.k8s.io/truncated" => self.truncated = reader.string()? == "true",
             _ => reader.skip()?,
         }
@@ -167,9 +169,9 @@ impl<'a> Fields<'a> {
         let (Some(audit_id), Some(stage), Some(verb)) = (self.audit_id, self.stage, self.verb) else {
             return Err(Refusal::Foreign);
         };
-        let stage: Stage = stage
-            .parse()
-            .map_err(|()| broken("unknown `stage`, expected RequestReceived, ResponseStarted, ResponseComplete or Panic"))?;
+        let stage: Stage = stage.parse().map_err(|()| {
+            broken("unknown `stage`, expected RequestReceived, ResponseStarted, ResponseComplete or Panic")
+        })?;
         let level: Level = self
             .level
             .parse()

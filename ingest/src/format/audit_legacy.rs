@@ -57,7 +57,8 @@ fn event(time: Timestamp, mut rest: &str) -> Result<AuditEvent<'_>, String> {
     let mut namespace = Text::default();
     let (mut has_id, mut has_stage) = (false, false);
     while let Some((key, tail)) = rest.trim_start().split_once('=') {
-        let length = quoted_length(tail).ok_or_else(|| format!("value of `{key}` is not quoted, or has no end"))?;
+        let length =
+            quoted_length(tail).ok_or_else(|| format!("value of `{key}` is not quoted, or has no end"))?;
         let value = unescape(&tail[1..length - 1]);
         rest = &tail[length..];
         match key {
@@ -122,7 +123,8 @@ fn object<'a>(uri: &str, namespace: Text<'a>) -> Option<ObjectRef<'a>> {
     if in_namespace {
         rest.drain(..2);
     }
-    let owned = |index: usize| rest.get(index).map_or(Cow::Borrowed(""), |text| Cow::Owned((*text).to_owned()));
+    let owned =
+        |index: usize| rest.get(index).map_or(Cow::Borrowed(""), |text| Cow::Owned((*text).to_owned()));
     if rest.is_empty() {
         return None;
     }

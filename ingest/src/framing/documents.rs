@@ -138,7 +138,9 @@ impl DocumentCutter {
                 }
                 State::LineBegin => {
                     self.state = State::Outside;
-                    if self.buffer[self.at] == b'{' && self.open.is_some_and(|open| open.kind == Kind::Document) {
+                    if self.buffer[self.at] == b'{'
+                        && self.open.is_some_and(|open| open.kind == Kind::Document)
+                    {
                         self.close(Some(Fault::Unbalanced), emit);
                     }
                 }

@@ -42,11 +42,7 @@ impl LineCutter {
     }
 
     /// Takes a chunk. `windows` gets runs of lines, `faults` the lines that are too long to be kept.
-    pub(crate) fn feed(
-        &mut self,
-        mut chunk: &[u8],
-        mut emit: impl FnMut(Result<Window<'_>, Cut<'_>>),
-    ) {
+    pub(crate) fn feed(&mut self, mut chunk: &[u8], mut emit: impl FnMut(Result<Window<'_>, Cut<'_>>)) {
         if self.dropped > 0 || !self.carry.is_empty() {
             let Some(end) = memchr(b'\n', chunk) else {
                 self.keep(chunk);

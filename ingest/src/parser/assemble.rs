@@ -69,7 +69,8 @@ impl Gathering {
 
     /// Takes the text that began first.
     pub(super) fn take_oldest(&mut self) -> Option<Gathered> {
-        let oldest = self.open.iter().min_by_key(|(_, pending)| pending.serial).map(|(stream, _)| stream.clone())?;
+        let oldest =
+            self.open.iter().min_by_key(|(_, pending)| pending.serial).map(|(stream, _)| stream.clone())?;
         self.take(&oldest)
     }
 }

@@ -21,11 +21,7 @@ pub fn parse_audit_lines<S: Sink + ?Sized>(chunk: &[u8], base: Position, options
 }
 
 /// Reads a run of whole lines.
-pub(super) fn window<S: Sink + ?Sized>(
-    window: Result<Window<'_>, Cut<'_>>,
-    options: &Options,
-    sink: &mut S,
-) {
+pub(super) fn window<S: Sink + ?Sized>(window: Result<Window<'_>, Cut<'_>>, options: &Options, sink: &mut S) {
     let window = match window {
         Ok(window) => window,
         Err(cut) => return cut_off(cut, sink),

@@ -151,7 +151,14 @@ impl Pipeline {
     }
 
     /// A text without envelopes: an entry, or a part of one.
-    fn entry<S: Sink + ?Sized>(&mut self, text: &str, place: Place, depth: usize, stream: &str, sink: &mut S) {
+    fn entry<S: Sink + ?Sized>(
+        &mut self,
+        text: &str,
+        place: Place,
+        depth: usize,
+        stream: &str,
+        sink: &mut S,
+    ) {
         match self.format.assembly() {
             Assembly::Whole => self.whole(text, place, depth, stream, sink),
             Assembly::Continued => {
@@ -188,7 +195,14 @@ impl Pipeline {
 
     /// An entry that is whole by itself. One that the format does not know may still be wrapped in a way that the
     /// first entries of the file were not.
-    fn whole<S: Sink + ?Sized>(&mut self, text: &str, place: Place, depth: usize, stream: &str, sink: &mut S) {
+    fn whole<S: Sink + ?Sized>(
+        &mut self,
+        text: &str,
+        place: Place,
+        depth: usize,
+        stream: &str,
+        sink: &mut S,
+    ) {
         if depth < MAX_DEPTH
             && !self.envelopes.is_empty()
             && let Some(Signature::Envelope(kind)) = signature_of(text)
