@@ -300,10 +300,12 @@ impl Reader {
         let mut fields: Vec<Entry> = Vec::new();
         for entry in entries {
             if !known.contains(&entry.key.as_str()) {
+                let widened =
+                    if self.rule.is_some() { ", so the rule matches as if it were not there" } else { "" };
+                let hint = instead(&entry.key, known);
                 let text = format!(
-                    "the API server ignores the unknown field `{}` of {what}{}",
-                    entry.key,
-                    instead(&entry.key, known)
+                    "the API server ignores the unknown field `{}` of {what}{widened}{hint}",
+                    entry.key
                 );
                 self.note(entry.line, DiagnosticKind::UnknownField, text);
                 continue;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::candidates::{Logged, Prospect};
 use super::text::level_word;
-use super::{Diagnostic, Policy};
+use super::{Diagnostic, DiagnosticKind, Policy};
 
 pub use cure::Cure;
 pub use mistake::Mistake;
@@ -104,6 +104,9 @@ impl Policy {
         let mut findings: Vec<Finding> =
             catalogue::WATCHES.iter().flat_map(|watch| self.judge(watch)).collect();
         findings.extend(special::findings(self));
+        for finding in &mut findings {
+            name_misspelled(finding, diagnostics);
+        }
         findings.sort_by_key(|finding| (finding.path, finding.effect));
         let mistakes = mistake::mistakes(self, diagnostics);
         let exposures = special::exposures(self);
@@ -215,6 +218,23 @@ impl Policy {
     }
 }
 
+/// A misspelled condition is likelier the cause than the rule as it was meant.
+fn name_misspelled(finding: &mut Finding, diagnostics: &[Diagnostic]) {
+    let misspelled = |at: &&RuleAt| {
+        diagnostics.iter().any(|diagnostic| {
+            diagnostic.kind == DiagnosticKind::UnknownField
+                && diagnostic.rule.is_some()
+                && diagnostic.rule == at.rule.index
+        })
+    };
+    let Some(index) = finding.rules.iter().find(misspelled).and_then(|at| at.rule.index) else { return };
+    let space = if finding.note.is_empty() { "" } else { " " };
+    let _ = write!(
+        finding.note,
+        "{space}Rule {index} has a field that the API server ignores: correct that first, it may be the cure."
+    );
+}
+
 /// Sorted, each once.
 fn distinct<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
     items.collect::<std::collections::BTreeSet<T>>().into_iter().collect()
@@ -230,7 +250,7 @@ fn verdict(findings: &[Finding], mistakes: &[Mistake], exposures: &[Finding]) ->
     } else {
         let mut text = format!("This policy blinds {}", counted(blinded + partly, "detection"));
         if partly > 0 {
-            let _ = write!(text, ", {partly} of them for some users or places only");
+            let _ = write!(text, " ({partly} of them for some users or places only)");
         }
         parts.push(text);
     }
