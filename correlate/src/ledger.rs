@@ -2,9 +2,11 @@
 //!
 //! The ledger takes in every record before the rules see it. It holds facts and gives no verdicts.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use auditgap_records::Timestamp;
+use auditgap_records::etcd::{EtcdLine, KeyOpKind};
 
 use crate::engine::Context;
 use crate::fact::Fact;
@@ -43,6 +45,8 @@ pub struct Ledger {
     pub lifecycle: Lifecycle,
     /// What the host saw.
     pub host: Host,
+    /// Spans of requests to etcd that write, from its log.
+    pub etcd_writes: VecDeque<(Timestamp, Timestamp)>,
 }
 
 impl Ledger {
@@ -63,6 +67,7 @@ impl Ledger {
                 self.lifecycle.observe_request(seen, fact);
             }
             Fact::Kubelet(line) => {
+                self.streams.observe_kubelet(line);
                 self.pods.observe_kubelet(seen, line, node);
                 self.containers.observe_kubelet(seen, line, node);
                 self.lifecycle.observe_kubelet(seen, line, node);
@@ -74,7 +79,13 @@ impl Ledger {
             Fact::Revision(revision) => self.pods.observe_revision(seen, revision),
             Fact::ApiServer(line) => self.lifecycle.observe_api_server(seen, line),
             Fact::Host(event) => self.host.observe(seen, event, node),
-            Fact::Etcd(_) => {}
+            Fact::Etcd(line) => {
+                if let EtcdLine::Request(request) = &**line
+                    && request.success.iter().any(|op| op.kind != KeyOpKind::Range)
+                {
+                    self.etcd_writes.push_back((seen.time - Duration::from_nanos(request.took.max(0).unsigned_abs()), seen.time));
+                }
+            }
         }
     }
 
@@ -87,5 +98,8 @@ impl Ledger {
         self.pods.forget(before);
         self.containers.forget(before);
         self.host.forget(before);
+        while self.etcd_writes.front().is_some_and(|(_, ended)| *ended < before) {
+            self.etcd_writes.pop_front();
+        }
     }
 }

@@ -7,7 +7,10 @@ use auditgap_records::report::Path;
 
 use crate::world::{Seen, World};
 
+pub mod etcd_admin;
+pub mod etcd_read;
 pub mod etcd_write;
+pub mod kubelet_request;
 
 /// What a rule is, for reports and documentation.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,5 +41,9 @@ pub trait Rule {
 
 /// All rules, in the order in which they see a record.
 pub fn all() -> Vec<Box<dyn Rule>> {
-    vec![Box::new(etcd_write::EtcdWrite::default())]
+    vec![
+        Box::new(etcd_write::EtcdWrite::default()),
+        Box::new(etcd_read::EtcdRead::default()),
+        Box::new(etcd_admin::EtcdAdmin::default()),
+    ]
 }

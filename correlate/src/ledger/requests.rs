@@ -151,6 +151,13 @@ impl Requests {
         lists.into_iter().flatten().flatten().filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
+    /// Requests about the collection that an etcd key prefix holds.
+    pub fn of_collection_key(&self, key: &str, prefixes: &[String]) -> Vec<Arc<AuditFact>> {
+        let probe = format!("{}/x", key.trim_end_matches('/'));
+        let Some(object) = ObjectKey::of_key(&probe, prefixes) else { return Vec::new() };
+        self.of_collection(&object).map(|(_, request)| Arc::clone(&request.fact)).collect()
+    }
+
     /// All remembered requests about a resource, in any namespace. Looks at every request.
     pub fn of_resource<'a>(&'a self, key: &'a ObjectKey) -> impl Iterator<Item = &'a Request> {
         let same = move |request: &&Request| {

@@ -32,6 +32,7 @@ mod offset;
 mod system;
 
 use history::KeyHistory;
+pub(in crate::rule) use judge::attribute;
 use log::LogWrites;
 use offset::Offsets;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use auditgap_records::etcd::RevisionKind;
-use auditgap_records::report::{Actor, Confidence, ExpectedRequest, GapObject, Path, Severity};
+use auditgap_records::report::{Confidence, ExpectedRequest, GapObject, Path, Severity};
 use auditgap_records::{Interval, Timestamp};
 
 use super::log::LogWrite;
@@ -17,7 +17,7 @@ use crate::ledger::host::process_words;
 use crate::ledger::requests::{Request, RequestId};
 use crate::policy::CandidateRequest;
 use crate::resources;
-use crate::verdict::{Cite, GapDraft, How};
+use crate::verdict::{GapDraft, How};
 use crate::world::{Absence, World};
 
 /// Requests and writes further away than this, beyond their own duration, do not compete.
@@ -353,7 +353,7 @@ fn draft(write: &Write, world: &World) -> GapDraft {
     draft.techniques = techniques_of(write);
     draft.object = gap_object(write);
     draft.threads = vec![thread(write)];
-    draft.actor = attribute(write.time, world, &mut draft.evidence);
+    attribute(write.time, world, &mut draft);
     draft
 }
 
@@ -421,7 +421,7 @@ fn report_foreign(request: &LogWrite, why: &str, world: &mut World) {
             None => format!("key:{}", target.key),
         })
         .collect();
-    draft.actor = attribute(request.first, world, &mut draft.evidence);
+    attribute(request.first, world, &mut draft);
     request.user.as_deref().unwrap_or_default().clone_into(&mut draft.actor.certificate_cn);
     request.remote.as_deref().unwrap_or_default().clone_into(&mut draft.actor.source_ip);
     if let Some(remote) = request.remote.as_deref() {
@@ -443,19 +443,15 @@ fn report_foreign(request: &LogWrite, why: &str, world: &mut World) {
 }
 
 /// Looks for the process on the host that did it.
-fn attribute(time: Timestamp, world: &World, evidence: &mut Vec<Cite>) -> Actor {
-    let mut actor = Actor::default();
+pub(in crate::rule) fn attribute(time: Timestamp, world: &World, draft: &mut GapDraft) {
     let clients = ["etcdctl", "etcdutl", "etcdhelper", "auger"];
     let near = world.ledger.host.near(time, Duration::from_secs(3), Duration::from_millis(200));
     for trace in near.filter(|trace| trace.is_program(&clients)) {
         if let Some(process) = trace.process() {
-            actor.process = process_words(process);
-            evidence.push(trace.cite.clone());
+            draft.actor.process = process_words(process);
+            draft.evidence.push(trace.cite.clone());
         }
     }
-    evidence.sort();
-    evidence.dedup();
-    actor
 }
 
 fn severity_of(write: &Write) -> Severity {
