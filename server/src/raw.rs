@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom};
 
-use auditgap_ingest::Compression;
+use auditgap_ingest::{Compression, Format, redact};
 use auditgap_records::report::{Evidence, Report};
 
 use crate::input::{InputFile, open};
@@ -59,7 +59,7 @@ fn read_spans(
         let mut source = std::fs::File::open(&file.path)?;
         for span in spans {
             source.seek(SeekFrom::Start(span.0))?;
-            found.insert(*span, entry(&mut source, span.1)?);
+            found.insert(*span, shown(&bytes_of(&mut source, span.1)?, span.1, &file.formats));
         }
         return Ok(());
     }
@@ -79,16 +79,12 @@ fn read_spans(
                 bytes
             }
         };
-        found.insert(*span, shown(&bytes, span.1));
+        found.insert(*span, shown(&bytes, span.1, &file.formats));
         if bytes.len() > last.1.len() || span.0 >= last.0 + last.1.len() as u64 {
             last = (span.0, bytes);
         }
     }
     Ok(())
-}
-
-fn entry(source: &mut impl Read, length: u32) -> io::Result<String> {
-    Ok(shown(&bytes_of(source, length)?, length))
 }
 
 fn bytes_of(source: &mut impl Read, length: u32) -> io::Result<Vec<u8>> {
@@ -98,12 +94,14 @@ fn bytes_of(source: &mut impl Read, length: u32) -> io::Result<Vec<u8>> {
 }
 
 /// The text of an entry as it may be shown: secrets masked, and not endless.
-fn shown(bytes: &[u8], length: u32) -> String {
+fn shown(bytes: &[u8], length: u32, formats: &[Format]) -> String {
     if length > LONGEST {
         return format!("[an entry of {length} bytes, too long to be shown]");
     }
-    let text = String::from_utf8_lossy(bytes);
-    let masked = mask(&text);
+    // What is masked depends on the format: a file of several components' lines is looked through for all.
+    let masked = formats
+        .iter()
+        .fold(String::from_utf8_lossy(bytes).into_owned(), |text, format| redact(*format, text.as_bytes()));
     if masked.len() <= SHOWN {
         return masked;
     }
@@ -112,8 +110,4 @@ fn shown(bytes: &[u8], length: u32) -> String {
         end -= 1;
     }
     format!("{} [cut: {} of {} bytes]", &masked[..end], end, masked.len())
-}
-
-fn mask(_text: &str) -> String {
-    String::new()
 }

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use auditgap_correlate::policy::Policy;
-use auditgap_ingest::clock::ClockHint;
 use auditgap_ingest::{Compression, Detection, Format, inventory};
+use auditgap_records::FeedKind;
 use auditgap_records::inventory::Inventory;
-use auditgap_records::{FeedKind, Interval, Timestamp};
 
-use super::clocks::{is_unambiguous, modified, span};
+use super::clocks::Clocks;
 use super::group::{Group, LogFile, group};
 use super::recognise::{Claim, Content, check, look_in_words};
 use super::walk::{Found, Skipped, walk};
@@ -25,6 +24,8 @@ pub(crate) struct InputFile {
     pub(crate) shown: String,
     /// How it is compressed.
     pub(crate) compression: Compression,
+    /// The formats that it is read for.
+    pub(crate) formats: Vec<Format>,
     /// Length in bytes as it lies on the disk.
     pub(crate) size: u64,
 }
@@ -225,6 +226,7 @@ impl Gatherer {
             path: found.path.clone(),
             shown,
             compression: detection.compression,
+            formats: std::iter::once(detection.format).chain(detection.others.iter().copied()).collect(),
             size: found.size,
         });
         let others: Vec<Detection> =
@@ -276,75 +278,26 @@ impl Gatherer {
     fn finish(mut self, args: &InputArgs) -> Inputs {
         let clocks = Clocks::of(&mut self.logs, &self.inputs.files, args);
         let files = &self.inputs.files;
-        self.inputs.feeds = group(self.logs).into_iter().map(|group| clocks.source(group, files)).collect();
+        self.inputs.feeds = group(self.logs).into_iter().map(|group| source(group, &clocks, files)).collect();
         self.inputs
     }
 }
 
-/// What is known of the time in which the logs were written.
-struct Clocks {
-    reference: Option<Interval>,
-    near: Option<Timestamp>,
-    zone: Option<i32>,
-}
-
-impl Clocks {
-    /// Looks at the ends of all files whose stamps are complete.
-    fn of(logs: &mut [LogFile], files: &[InputFile], args: &InputArgs) -> Self {
-        let mut reference: Option<Interval> = None;
-        let unused = ClockHint { near: Timestamp(0), zone_seconds: 0 };
-        for log in logs.iter_mut().filter(|log| is_unambiguous(log.detection.format)) {
-            let Some(file) = files.get(log.file as usize) else { continue };
-            log.span = span(&file.path, &log.detection, unused);
-            // A host's log goes on for years around what the others saw.
-            if let Some(found) = log.span
-                && log.detection.format.kind() != Some(FeedKind::Host)
-            {
-                let known = reference.get_or_insert(found);
-                *known = Interval::new(known.from.min(found.from), known.to.max(found.to));
-            }
-        }
-        Self { reference, near: args.near, zone: args.zone }
+/// A feed with everything that is needed to read it.
+fn source(group: Group, clocks: &Clocks, files: &[InputFile]) -> FeedSource {
+    let mut notes = Vec::new();
+    let mut sources = Vec::with_capacity(group.files.len());
+    for log in group.files {
+        let Some(file) = files.get(log.file as usize) else { continue };
+        let (clock, note) = clocks.hint(file, &log);
+        notes.extend(note.filter(|note| !notes.contains(note)));
+        sources.push(SourceFile {
+            number: log.file,
+            path: file.path.clone(),
+            shown: file.shown.clone(),
+            detection: log.detection,
+            clock,
+        });
     }
-
-    fn source(&self, group: Group, files: &[InputFile]) -> FeedSource {
-        let mut notes = Vec::new();
-        let files = group
-            .files
-            .into_iter()
-            .filter_map(|log| Some((files.get(log.file as usize)?, log)))
-            .map(|(file, log)| {
-                let (clock, note) = self.hint(file, &log);
-                if let Some(note) = note.filter(|note| !notes.contains(note)) {
-                    notes.push(note);
-                }
-                SourceFile {
-                    number: log.file,
-                    path: file.path.clone(),
-                    shown: file.shown.clone(),
-                    detection: log.detection,
-                    clock,
-                }
-            })
-            .collect();
-        FeedSource { feed: group.feed, files, notes }
-    }
-
-    /// What to assume of a file's stamps, and how to say it.
-    fn hint(&self, file: &InputFile, log: &LogFile) -> (ClockHint, Option<String>) {
-        let zone_seconds = self.zone.unwrap_or(0);
-        let (near, from) = match (self.near, self.reference) {
-            (Some(near), _) => (near, "from --near"),
-            (None, Some(reference)) => (reference.to, "from the other logs"),
-            (None, None) => (modified(&file.path).unwrap_or_default(), "from the file's modification time"),
-        };
-        let hint = ClockHint { near, zone_seconds };
-        if is_unambiguous(log.detection.format) {
-            return (hint, None);
-        }
-        let year = near.to_string();
-        let year = year.get(..4).unwrap_or_default();
-        let zone = if self.zone.is_some() { "zone from --zone" } else { "zone assumed to be UTC" };
-        (hint, Some(format!("time stamps have no year: about {year} {from}; {zone}")))
-    }
+    FeedSource { feed: group.feed, files: sources, notes }
 }

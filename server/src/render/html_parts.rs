@@ -21,8 +21,17 @@ pub(super) fn chip(severity: Severity) -> Markup {
     html! { span.chip.(severity.as_str()) { (severity.as_str()) } }
 }
 
-/// An incident with links to its gaps.
+/// An incident with links to its gaps. One of a single gap is a line that leads there: it has no other story.
 pub(super) fn incident(incident: &Incident, members: &[&Gap]) -> Markup {
+    if let [gap] = members {
+        return html! {
+            p.single.(gap.severity.as_str()) id=(anchor("incident", &incident.id)) {
+                (chip(gap.severity))
+                a href={ "#" (anchor("gap", &gap.id)) } { (visible(&gap.title)) }
+                time.when { (moment(gap.first_seen)) }
+            }
+        };
+    }
     html! {
         article.card.(incident.severity.as_str()) id=(anchor("incident", &incident.id)) {
             header {
@@ -31,7 +40,7 @@ pub(super) fn incident(incident: &Incident, members: &[&Gap]) -> Markup {
             }
             h3 { a href={ "#" (anchor("incident", &incident.id)) } { (visible(&incident.title)) } }
             @if !incident.story.is_empty() { p { (visible(&incident.story)) } }
-            @if !members.is_empty() {
+            @if members.len() > 1 {
                 ol.members {
                     @for gap in members {
                         li {

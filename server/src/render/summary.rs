@@ -194,6 +194,21 @@ pub(super) fn moments(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
+/// Two moments to the second, without the day where it is that of the whole report.
+pub(super) fn times_of_day(from: Timestamp, to: Timestamp, window: Option<Interval>) -> String {
+    let seconds = |time: Timestamp| moment(Timestamp(time.0.div_euclid(1_000_000_000) * 1_000_000_000));
+    let (from, to) = (seconds(from), seconds(to));
+    let days = window
+        .map(|window| [window.from, window.to].map(|end| moment(end).chars().take(11).collect::<String>()));
+    match days {
+        Some([first, last]) if first == last => {
+            let clock = |text: &str| text.strip_prefix(first.as_str()).unwrap_or(text).to_owned();
+            format!("{} – {}", clock(&from), clock(&to))
+        }
+        _ => format!("{from} – {to}"),
+    }
+}
+
 /// A moment to the millisecond, as short as it can be said without doubt.
 pub(super) fn moment(time: Timestamp) -> String {
     let text = Timestamp(time.0.div_euclid(1_000_000) * 1_000_000).to_string();

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use auditgap_records::Interval;
 use auditgap_records::report::{Evidence, Gap, Incident, Report, Severity};
+use auditgap_records::{FeedKind, Interval};
 
 use super::summary::{
-    Summary, counted, grouped, moment, moments, path_in_words, span_in_words, unassessable_span,
+    Summary, counted, grouped, moment, path_in_words, span_in_words, times_of_day, unassessable_span,
 };
 use super::text_page::{Page, Tone};
 
@@ -67,10 +67,11 @@ fn gaps(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
 
 fn incident_block(incident: &Incident, members: &[&Gap], page: &mut Page<'_>) -> io::Result<()> {
     page.gap()?;
-    page.line(
-        0,
-        &[(Tone::Severity(incident.severity), &chip(incident.severity)), (Tone::Strong, &incident.title)],
-    )?;
+    if let [gap] = members {
+        // A story of one gap says nothing that the gap does not say.
+        return gap_block(gap, 0, page);
+    }
+    page.title(0, (Tone::Severity(incident.severity), &chip(incident.severity)), "", &incident.title)?;
     let when = format!(
         "{}   {}   {}",
         moment(incident.first_seen),
@@ -92,12 +93,9 @@ fn chip(severity: Severity) -> String {
 
 fn gap_block(gap: &Gap, indent: usize, page: &mut Page<'_>) -> io::Result<()> {
     let time = format!("{}  ", moment(gap.first_seen));
-    page.line(
-        indent,
-        &[(Tone::Severity(gap.severity), "● "), (Tone::Faint, &time), (Tone::Strong, &gap.title)],
-    )?;
+    page.title(indent, (Tone::Severity(gap.severity), &chip(gap.severity)), &time, &gap.title)?;
     let mut facts = vec![
-        format!("{} severity, {} confidence", gap.severity.as_str(), gap.confidence.as_str()),
+        format!("{} confidence", gap.confidence.as_str()),
         path_in_words(gap.path).to_owned(),
         gap.technique.join(" "),
         gap.attack.join(" "),
@@ -125,7 +123,7 @@ fn gap_block(gap: &Gap, indent: usize, page: &mut Page<'_>) -> io::Result<()> {
     if let Some(rule) = &gap.policy_rule {
         page.paragraph(inner, "policy    ", Tone::Plain, &policy_rule(rule))?;
     }
-    for item in &gap.evidence[..gap.evidence.len().min(EVIDENCE_SHOWN)] {
+    for item in weightiest(gap) {
         evidence(item, "seen      ", inner, page)?;
     }
     if let Some(more) = gap.evidence.len().checked_sub(EVIDENCE_SHOWN).filter(|more| *more > 0) {
@@ -139,6 +137,13 @@ fn gap_block(gap: &Gap, indent: usize, page: &mut Page<'_>) -> io::Result<()> {
         page.paragraph(inner, "next      ", Tone::Plain, step)?;
     }
     Ok(())
+}
+
+/// The evidence to show where not all of it is: what a host saw is beside the point, which is what was done.
+fn weightiest(gap: &Gap) -> impl Iterator<Item = &Evidence> {
+    let is_host = |item: &&Evidence| item.feed.starts_with(FeedKind::Host.as_str());
+    let own = gap.evidence.iter().filter(move |item| !is_host(item));
+    own.chain(gap.evidence.iter().filter(is_host)).take(EVIDENCE_SHOWN)
 }
 
 fn evidence(item: &Evidence, label: &str, indent: usize, page: &mut Page<'_>) -> io::Result<()> {
@@ -263,7 +268,10 @@ fn coverage(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
                 grouped(feed.records),
                 grouped(feed.rejected),
                 feed.offset_ms.map_or_else(String::new, |offset| format!("{offset:+.1} ms")),
-                feed.from.zip(feed.to).map(|(from, to)| moments(from, to)).unwrap_or_default(),
+                feed.from
+                    .zip(feed.to)
+                    .map(|(from, to)| times_of_day(from, to, report.window))
+                    .unwrap_or_default(),
             ]
         })
         .collect();

@@ -99,11 +99,35 @@ impl<'w> Page<'w> {
         writeln!(self.out)
     }
 
+    /// A title behind a coloured word and a faint one, wrapped and indented below itself.
+    pub(super) fn title(
+        &mut self,
+        indent: usize,
+        chip: (Tone, &str),
+        faint: &str,
+        text: &str,
+    ) -> io::Result<()> {
+        let lead = columns(chip.1) + columns(faint);
+        let width = self.style.width.saturating_sub(indent + lead).max(24);
+        for (index, line) in wrap(&visible(text), width).iter().enumerate() {
+            write!(self.out, "{:indent$}", "")?;
+            if index == 0 {
+                self.piece(chip.0, chip.1)?;
+                self.piece(Tone::Faint, faint)?;
+            } else {
+                write!(self.out, "{:lead$}", "")?;
+            }
+            self.piece(Tone::Strong, line)?;
+            writeln!(self.out)?;
+        }
+        Ok(())
+    }
+
     /// A paragraph, wrapped. `first` stands before it on its first line; the others are indented below it.
     pub(super) fn paragraph(&mut self, indent: usize, first: &str, tone: Tone, text: &str) -> io::Result<()> {
         let lead = columns(first);
         let width = self.style.width.saturating_sub(indent + lead).max(24);
-        for (index, line) in textwrap::wrap(&visible(text), width).iter().enumerate() {
+        for (index, line) in wrap(&visible(text), width).iter().enumerate() {
             write!(self.out, "{:indent$}", "")?;
             if index == 0 {
                 self.piece(Tone::Faint, first)?;
@@ -154,6 +178,11 @@ impl<'w> Page<'w> {
             self.out.write_all(text.as_bytes())
         }
     }
+}
+
+/// Breaks between words, and within one only if it is longer than a line: times and ids stay whole.
+fn wrap(text: &str, width: usize) -> Vec<std::borrow::Cow<'_, str>> {
+    textwrap::wrap(text, textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation))
 }
 
 fn is_number(text: &str) -> bool {
