@@ -45,5 +45,6 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(etcd_write::EtcdWrite::default()),
         Box::new(etcd_read::EtcdRead::default()),
         Box::new(etcd_admin::EtcdAdmin::default()),
+        Box::new(kubelet_request::KubeletRequest::default()),
     ]
 }

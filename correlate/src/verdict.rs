@@ -240,7 +240,7 @@ impl Verdicts {
 }
 
 /// Keeps the first and the last evidence of a long list.
-fn bound_evidence(gap: &mut GapDraft, limit: usize) {
+pub(crate) fn bound_evidence(gap: &mut GapDraft, limit: usize) {
     gap.evidence.sort();
     gap.evidence.dedup();
     if gap.evidence.len() > limit {
