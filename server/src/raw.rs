@@ -64,25 +64,22 @@ fn read_spans(
         return Ok(());
     }
     let mut source = open(&file.path, file.compression)?;
-    let mut at = 0_u64;
-    // Spans may overlap where an entry holds several records: the last one's bytes are kept for the next.
-    let mut last: (u64, Vec<u8>) = (0, Vec::new());
+    // What was read from `start` on and may be needed again: spans overlap where an entry holds several records.
+    let (mut start, mut window) = (0_u64, Vec::new());
     for span in spans {
-        let within = span.0.checked_sub(last.0).map(|start| start as usize);
-        let bytes = match within.and_then(|start| last.1.get(start..start + span.1 as usize)) {
-            Some(bytes) => bytes.to_vec(),
-            None => {
-                let Some(skip) = span.0.checked_sub(at) else { continue };
-                io::copy(&mut (&mut source).take(skip), &mut io::sink())?;
-                let bytes = bytes_of(&mut source, span.1)?;
-                at = span.0 + bytes.len() as u64;
-                bytes
-            }
-        };
-        found.insert(*span, shown(&bytes, span.1, &file.formats));
-        if bytes.len() > last.1.len() || span.0 >= last.0 + last.1.len() as u64 {
-            last = (span.0, bytes);
+        let (offset, length) = (span.0, span.1.min(LONGEST) as usize);
+        let behind = offset.saturating_sub(start);
+        if behind >= window.len() as u64 {
+            io::copy(&mut (&mut source).take(behind - window.len() as u64), &mut io::sink())?;
+            window.clear();
+        } else {
+            window.drain(..behind as usize);
         }
+        start = offset;
+        let missing = length.saturating_sub(window.len());
+        (&mut source).take(missing as u64).read_to_end(&mut window)?;
+        let entry = window.get(..length).unwrap_or(&window);
+        found.insert(*span, shown(entry, span.1, &file.formats));
     }
     Ok(())
 }

@@ -1,16 +1,10 @@
 //! The report's forms: complete, and harmless whatever the logs said.
 
+#[cfg(test)]
 mod support;
 
 use auditgap_server::cli::OutputFormat;
-use auditgap_server::render::{self, TextStyle};
-use support::{hostile, sample};
-
-fn rendered(report: &auditgap_records::report::Report, format: OutputFormat, colour: bool) -> String {
-    let mut bytes = Vec::new();
-    render::write(report, format, TextStyle { width: 100, colour }, &mut bytes).unwrap();
-    String::from_utf8(bytes).unwrap()
-}
+use support::{hostile, rendered, sample};
 
 #[test]
 fn text_says_the_verdict_and_the_coverage_first() {
@@ -75,7 +69,7 @@ fn hostile_text_begins_no_formula() {
     let mut rows = 0;
     for row in reader.records() {
         rows += 1;
-        for cell in row.unwrap().iter() {
+        for cell in &row.unwrap() {
             assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
             assert!(!cell.chars().any(char::is_control), "{cell}");
         }

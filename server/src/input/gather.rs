@@ -126,7 +126,7 @@ impl Gatherer {
             match content {
                 Ok(Content::Log(detection) | Content::NotUsed(detection)) => {
                     match check(claim, detection, &found.path) {
-                        Ok(detection) => self.log(&found, instance.clone(), detection),
+                        Ok(detection) => self.log(&found, instance.as_deref(), detection),
                         Err(error) if is_folder => self.inputs.remarks.push(error.to_string()),
                         Err(error) => return Err(error),
                     }
@@ -219,7 +219,7 @@ impl Gatherer {
         path.display().to_string()
     }
 
-    fn log(&mut self, found: &Found, instance: Option<String>, detection: Detection) {
+    fn log(&mut self, found: &Found, instance: Option<&str>, detection: Detection) {
         let number = self.inputs.files.len() as u32;
         let shown = self.shown(found);
         self.inputs.files.push(InputFile {
@@ -234,7 +234,7 @@ impl Gatherer {
         // A file that also holds other components' lines is read once for each.
         for detection in std::iter::once(Detection { others: Vec::new(), ..detection }).chain(others) {
             if detection.format.kind().is_some() {
-                let (below, instance) = (found.below.clone(), instance.clone());
+                let (below, instance) = (found.below.clone(), instance.map(ToOwned::to_owned));
                 self.logs.push(LogFile { file: number, below, instance, detection, span: None });
             }
         }

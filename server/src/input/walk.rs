@@ -39,7 +39,7 @@ pub(crate) fn walk(root: &Path, skipped: &mut Vec<Skipped>) -> Vec<Found> {
             found.push(Found { path: root.to_owned(), below, size: metadata.len() });
         }
         Ok(_) => {
-            skip(skipped, root, "not a regular file: save the log to a file first, since it is read twice")
+            skip(skipped, root, "not a regular file: save the log to a file first, since it is read twice");
         }
         Err(error) => skip(skipped, root, &in_words(&error)),
     }

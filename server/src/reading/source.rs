@@ -66,7 +66,7 @@ enum How {
     /// One line is one entry: chunks of whole lines, parsed by whoever has time.
     Lines(LineChunks),
     /// Entries depend on what stands before them: one parser, in order, and the bytes it was given.
-    InOrder(Parser, u64),
+    InOrder(Box<Parser>, u64),
 }
 
 impl Source {
@@ -151,7 +151,7 @@ impl Source {
         let how = if file.detection.is_audit_lines() {
             How::Lines(LineChunks::new(file.number, CHUNK, limits.line))
         } else {
-            How::InOrder(Parser::new(&file.detection, options), 0)
+            How::InOrder(Box::new(Parser::new(&file.detection, options)), 0)
         };
         Ok(Open { shown: file.shown.clone(), reader, options, how })
     }

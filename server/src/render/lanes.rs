@@ -49,7 +49,7 @@ fn gap_lane(report: &Report, window: Interval) -> Markup {
     // Milder marks first, so that the worst is drawn on top.
     let mut gaps: Vec<&Gap> = report.gaps.iter().collect();
     gaps.sort_by_key(|gap| (gap.severity, gap.first_seen));
-    lane(html! {
+    lane(&html! {
         @for gap in gaps {
             a href={ "#" (anchor("gap", &gap.id)) } {
                 @let x = format!("{:.1}", place(gap.first_seen, window));
@@ -62,7 +62,7 @@ fn gap_lane(report: &Report, window: Interval) -> Markup {
 }
 
 fn feed_lane(feed: &Coverage, window: Interval) -> Markup {
-    lane(html! {
+    lane(&html! {
         @if let (Some(from), Some(to)) = (feed.from, feed.to) {
             (bar("covered", Interval::new(from, to), window, &format!("{} records", grouped(feed.records))))
         }
@@ -70,7 +70,7 @@ fn feed_lane(feed: &Coverage, window: Interval) -> Markup {
     })
 }
 
-fn lane(content: Markup) -> Markup {
+fn lane(content: &Markup) -> Markup {
     html! {
         svg.lane viewBox={ "0 0 " (UNITS) " " (HEIGHT) } preserveAspectRatio="none" role="img" {
             rect.absent x="0" y="6" width=(UNITS) height="8" {}

@@ -5,6 +5,8 @@ use auditgap_records::report::{
     PolicyRuleRef, RejectedCandidate, RejectedLine, Report, SCHEMA, Severity, Totals, Unassessable,
 };
 use auditgap_records::{Interval, Timestamp};
+use auditgap_server::cli::OutputFormat;
+use auditgap_server::render::{self, TextStyle};
 
 pub(crate) fn at(time: &str) -> Timestamp {
     Timestamp::parse(&format!("2026-03-31T{time}Z")).unwrap()
@@ -48,6 +50,13 @@ fn gap(id: &str, path: Path, severity: Severity, title: &str, why: &str, evidenc
         next_steps: vec![],
         evidence,
     }
+}
+
+/// The report in one of its forms.
+pub(crate) fn rendered(report: &Report, format: OutputFormat, colour: bool) -> String {
+    let mut bytes = Vec::new();
+    render::write(report, format, TextStyle { width: 100, colour }, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
 }
 
 /// A report with something of everything in it.
