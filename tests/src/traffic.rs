@@ -25,8 +25,9 @@ pub struct Traffic {
     pub seed: u64,
 }
 
-/// A client: user name, groups, the rest of `user`, user agent, address.
+/// A client of the API server.
 struct Client {
+    /// The members of the event's `user`.
     user: String,
     agent: String,
     address: String,
@@ -105,64 +106,101 @@ impl Traffic {
         let mut random = Random::new(self.seed);
         let clients = clients(&mut random);
         let mut now = START;
-        let mut revision = 100_000_i64;
+        let mut objects = Objects::new();
         let every = if self.gaps == 0 { u64::MAX } else { (self.events / self.gaps).max(1) };
         let mut gaps = 0;
         for event in 0..self.events {
             now += random.between(1, self.spacing_micros * 2 - 1);
             let Some(client) = random.pick(&clients) else { continue };
             if random.chance(25) {
-                self.write_one(audit, watch, &mut random, client, now, &mut revision)?;
+                write_one(audit, watch, &mut random, client, now, &mut objects)?;
             } else {
                 read_one(audit, &mut random, client, now)?;
             }
             if event % every == every / 2 && gaps < self.gaps {
                 gaps += 1;
-                revision += 1;
+                let revision = objects.next_revision();
                 let key = format!("/registry/secrets/kube-system/injected-{gaps}");
-                revised(watch, &mut random, now + 500, "PUT", &key, revision)?;
+                let object = Object { created: revision, modified: revision, version: 1 };
+                revised(watch, &mut random, now + 500, &key, revision, object)?;
             }
         }
         Ok(())
     }
+}
 
-    fn write_one(
-        &self,
-        audit: &mut impl Write,
-        watch: &mut impl Write,
-        random: &mut Random,
-        client: &Client,
-        now: i64,
-        revision: &mut i64,
-    ) -> io::Result<()> {
-        let (resource, group) = random.pick(WRITTEN).copied().unwrap_or_default();
-        let namespace = format!("team-{}", random.below(60));
-        let (verb, effect) = match random.below(10) {
-            0 | 1 => ("create", "PUT"),
-            2 => ("delete", "DELETE"),
-            3 | 4 => ("patch", "PUT"),
-            _ => ("update", "PUT"),
-        };
-        let name = format!("{resource}-{:05x}", random.below(40_000));
-        let code = if random.chance(4) {
-            409
-        } else if verb == "create" {
-            201
-        } else {
-            200
-        };
-        let done = now + random.between(900, 4_000);
-        if code < 400 {
-            *revision += 1;
-            let key = format!("/registry/{resource}/{namespace}/{name}");
-            let delivered = done + random.between(50, 400);
-            revised(watch, random, delivered, effect, &key, *revision)?;
-        }
-        let version = (verb == "update").then(|| *revision - 1 - random.below(500) as i64);
-        let line = Line { verb, group, resource, namespace: &namespace, name: &name, code, version };
-        let staged = done + random.between(150, 700);
-        line.write(audit, random, client, now, staged)
+/// An object as etcd has it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Object {
+    created: i64,
+    modified: i64,
+    /// 0: it does not exist.
+    version: i64,
+}
+
+/// The objects that are written, by resource and number.
+struct Objects {
+    list: Vec<Object>,
+    revision: i64,
+}
+
+/// Objects of each resource.
+const OBJECTS: u64 = 20_000;
+
+impl Objects {
+    fn new() -> Self {
+        Self { list: vec![Object::default(); OBJECTS as usize * WRITTEN.len()], revision: 100_000 }
     }
+
+    fn next_revision(&mut self) -> i64 {
+        self.revision += 1;
+        self.revision
+    }
+}
+
+fn write_one(
+    audit: &mut impl Write,
+    watch: &mut impl Write,
+    random: &mut Random,
+    client: &Client,
+    now: i64,
+    objects: &mut Objects,
+) -> io::Result<()> {
+    let index = random.below(objects.list.len() as u64);
+    let (resource, group) = WRITTEN.get((index / OBJECTS) as usize).copied().unwrap_or_default();
+    let namespace = format!("team-{}", index % 60);
+    let name = format!("{resource}-{:05x}", index % OBJECTS);
+    let before = objects.list[index as usize];
+    let verb = match (before.version, random.below(10)) {
+        (0, _) => "create",
+        (_, 0) => "delete",
+        (_, 1..=4) => "patch",
+        _ => "update",
+    };
+    let conflict = verb == "update" && random.chance(6);
+    let done = now + random.between(900, 4_000);
+    let code = match verb {
+        _ if conflict => 409,
+        "create" => 201,
+        _ => 200,
+    };
+    if !conflict {
+        let modified = objects.next_revision();
+        let created = if before.version == 0 { modified } else { before.created };
+        let object = if verb == "delete" {
+            Object::default()
+        } else {
+            Object { created, modified, version: before.version + 1 }
+        };
+        objects.list[index as usize] = object;
+        let key = format!("/registry/{resource}/{namespace}/{name}");
+        let delivered = done + random.between(50, 400);
+        revised(watch, random, delivered, &key, modified, object)?;
+    }
+    let version = (verb == "update").then_some(before.modified);
+    let line = Line { verb, group, resource, namespace: &namespace, name: &name, code, version };
+    let staged = done + random.between(150, 700);
+    line.write(audit, random, client, now, staged)
 }
 
 fn read_one(audit: &mut impl Write, random: &mut Random, client: &Client, now: i64) -> io::Result<()> {
@@ -247,17 +285,18 @@ fn revised(
     watch: &mut impl Write,
     random: &mut Random,
     at: i64,
-    effect: &str,
     key: &str,
     revision: i64,
+    object: Object,
 ) -> io::Result<()> {
-    let (created, version, encoding) =
-        if effect == "PUT" { (revision - 40, "7", r#""k8s\u0000""#) } else { (0, "0", "null") };
+    let (effect, encoding) = if object.version == 0 { ("DELETE", "null") } else { ("PUT", r#""k8s\u0000""#) };
     writeln!(
         watch,
-        r#"{{"t_recv": {}.{:06}, "type": "{effect}", "key": "{key}", "create_revision": {created}, "mod_revision": {revision}, "version": {version}, "lease": null, "value_len": {}, "value_sha256": null, "first_uuid": null, "enc": {encoding}}}"#,
+        r#"{{"t_recv": {}.{:06}, "type": "{effect}", "key": "{key}", "create_revision": {}, "mod_revision": {revision}, "version": {}, "lease": null, "value_len": {}, "value_sha256": null, "first_uuid": null, "enc": {encoding}}}"#,
         at / 1_000_000,
         at % 1_000_000,
+        object.created,
+        object.version,
         random.below(4_000)
     )
 }
