@@ -222,6 +222,17 @@ pub(crate) fn proxied(uri: &str) -> Option<&str> {
     matches!(rest.as_bytes().first(), None | Some(b'/' | b'?')).then_some(rest)
 }
 
+/// The verb that the kubelet asks leave for (`k8s.io/kubernetes/pkg/kubelet/server/auth.go`).
+pub(crate) fn authorisation_verb(method: &str) -> &'static str {
+    match method {
+        "POST" => "create",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ => "get",
+    }
+}
+
 /// A text that a client chose, short and without control characters.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text

@@ -10,7 +10,9 @@ use crate::world::{Seen, World};
 pub mod etcd_admin;
 pub mod etcd_read;
 pub mod etcd_write;
+pub mod kubelet_refused;
 pub mod kubelet_request;
+pub mod kubelet_review;
 
 /// What a rule is, for reports and documentation.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,5 +48,7 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(etcd_read::EtcdRead::default()),
         Box::new(etcd_admin::EtcdAdmin::default()),
         Box::new(kubelet_request::KubeletRequest::default()),
+        Box::new(kubelet_refused::KubeletRefused::default()),
+        Box::new(kubelet_review::KubeletReview::default()),
     ]
 }

@@ -9,6 +9,7 @@ use auditgap_records::audit::Stage;
 use auditgap_records::{Position, Timestamp};
 
 use crate::fact::{AuditFact, Review};
+use crate::lookup::Lookup;
 use crate::verdict::Cite;
 use crate::world::Seen;
 
@@ -65,16 +66,34 @@ const LONG_SESSION: Duration = Duration::from_secs(12 * 3_600);
 /// More reviews of one node than this are not remembered that long.
 const SESSIONS: usize = 10_000;
 
+/// Issued credentials that are remembered, at the most: a kubelet renews the tokens of each of its Pods every hour.
+const ISSUED: usize = 50_000;
+
+/// The request that issued a credential.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    /// Who asked for it.
+    pub user: Box<str>,
+    /// When.
+    pub time: Timestamp,
+}
+
 /// All recorded reviews of the last while.
 #[derive(Debug, Default)]
 pub struct Reviews {
     /// By the name of the node that asked; others under the empty name.
     by_node: BTreeMap<Box<str>, VecDeque<RecordedReview>>,
     api_server_users: BTreeSet<Box<str>>,
+    issued: Lookup<Box<str>, Issue>,
+    /// In the order issued, so that the oldest go first.
+    issued_order: VecDeque<Box<str>>,
 }
 
 impl Reviews {
     pub(crate) fn observe(&mut self, seen: Seen<'_>, fact: &Arc<AuditFact>) {
+        if !fact.issued_credential_id.is_empty() {
+            self.note_issue(fact);
+        }
         if fact.review.is_none() || fact.stage != Stage::ResponseComplete {
             return;
         }
@@ -86,6 +105,23 @@ impl Reviews {
                 self.by_node.insert(node.into(), VecDeque::from([review]));
             }
         }
+    }
+
+    fn note_issue(&mut self, fact: &AuditFact) {
+        let issue = Issue { user: fact.user.clone(), time: fact.received };
+        if self.issued.insert(fact.issued_credential_id.clone(), issue).is_none() {
+            self.issued_order.push_back(fact.issued_credential_id.clone());
+        }
+        if self.issued_order.len() > ISSUED
+            && let Some(oldest) = self.issued_order.pop_front()
+        {
+            self.issued.remove(&oldest);
+        }
+    }
+
+    /// The request that issued a credential, by the credential's id.
+    pub fn issue(&self, credential: &str) -> Option<&Issue> {
+        self.issued.get(credential)
     }
 
     /// Reviews that a node's kubelet asked for within a span, in the order recorded. Where the kubelet's instance

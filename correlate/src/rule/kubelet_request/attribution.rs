@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Action, Outcome};
-use crate::kubelet_uri::Endpoint;
+use crate::kubelet_uri::{Endpoint, authorisation_verb};
 use crate::ledger::reviews::RecordedReview;
 use crate::verdict::Cite;
 use crate::world::World;
@@ -176,17 +176,6 @@ fn asks_for(action: &Action, entry: &RecordedReview) -> bool {
             && &*review.verb == authorisation_verb(&action.method)
             && action.uri.endpoint.node_subresources().contains(&&*review.subresource)
     })
-}
-
-/// `k8s.io/kubernetes/pkg/kubelet/server/auth.go`.
-fn authorisation_verb(method: &str) -> &'static str {
-    match method {
-        "POST" => "create",
-        "PUT" => "update",
-        "PATCH" => "patch",
-        "DELETE" => "delete",
-        _ => "get",
-    }
 }
 
 /// Whether a review of an API server's user was asked for because of a recorded request.
