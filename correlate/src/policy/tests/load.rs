@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use crate::policy::{DiagnosticKind, LoadError, Policy};
 
 const HEAD: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\n";
@@ -98,6 +100,42 @@ fn what_the_server_ignores_is_named_and_widens_the_rule() {
     assert!(rules[0].users.is_empty() && rules[0].resources[0].resources.is_empty());
     assert_eq!(rules[1].verbs, ["list"]);
     assert!(loaded.policy.omit_stages.is_empty());
+}
+
+#[test]
+fn the_frame_of_the_text_does_not_matter() {
+    let rules = "rules:\n- level: Metadata\n";
+    for text in [
+        format!("---\n# a comment\n{HEAD}{rules}"),
+        format!("{HEAD}{rules}...\n"),
+        format!("{HEAD}{rules}---\n"),
+        format!("\u{feff}{HEAD}{rules}"),
+        format!("{HEAD}{rules}").replace('\n', "\r\n"),
+        format!("{HEAD}\"rules\": [{{\"level\": \"Metadata\"}}]"),
+    ] {
+        let loaded = Policy::load(&text).unwrap();
+        assert_eq!((loaded.policy.rules.len(), loaded.diagnostics), (1, Vec::new()), "{text}");
+    }
+}
+
+#[test]
+fn a_small_text_cannot_grow_without_bound() {
+    let tenfold = |depth: usize| {
+        let before = if depth == 0 { "x".to_owned() } else { format!("*a{}", depth - 1) };
+        format!("a{depth}: &a{depth} [{}]\n", vec![before; 10].join(", "))
+    };
+    let text = (0..12).map(tenfold).collect::<Vec<_>>().concat();
+    assert!(matches!(Policy::load(&text), Err(LoadError::Syntax(_))));
+    assert!(matches!(Policy::load(&"[".repeat(100_000)), Err(LoadError::Syntax(_))));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_loading_panic(text in "([ \n:{}\\[\\]&*\"'#|>,-]|level|None|rules|users|<<|a|audit.k8s.io/v1){0,60}") {
+        // What is read is of no interest here.
+        let _ = Policy::load(&format!("{HEAD}{text}"));
+        let _ = Policy::load(&text);
+    }
 }
 
 #[test]
