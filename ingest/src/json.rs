@@ -213,10 +213,12 @@ fn decode(quoted: &str) -> Option<Text<'static>> {
 fn quote_or_backslash(bytes: &[u8], mut at: usize) -> Option<usize> {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
     let zeros = |word: u64| word.wrapping_sub(EACH) & !word & HIGH;
     while let Some(chunk) = bytes.get(at..)?.first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
-        let found = zeros(word ^ (EACH * b'"' as u64)) | zeros(word ^ (EACH * b'\\' as u64));
+        let found = zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES);
         if found != 0 {
             return Some(at + (found.trailing_zeros() / 8) as usize);
         }

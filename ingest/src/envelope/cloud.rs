@@ -34,13 +34,10 @@ fn parts(properties: &str) -> Option<(Text<'_>, Text<'_>)> {
 
 /// A `LogEntry` with `textPayload`, or `jsonPayload.message` as node agents write it.
 pub(super) fn open_cloud_logging(text: &str) -> Option<Inner<'_>> {
-    let line = match member(text, "textPayload") {
-        Some(payload) => string(payload)?,
-        None => {
-            let payload = member(text, "jsonPayload")?;
-            ["MESSAGE", "message", "log"].into_iter().find_map(|key| member_string(payload, key))?
-        }
-    };
+    let line = member(text, "textPayload").and_then(string).or_else(|| {
+        let payload = member(text, "jsonPayload")?;
+        ["MESSAGE", "message", "log"].into_iter().find_map(|key| member_string(payload, key))
+    })?;
     let time = member(text, "timestamp").and_then(time_of);
     let stream = member(text, "resource").and_then(|resource| member(resource, "labels")).unwrap_or_default();
     Some(Inner { text: without_break(line), time, stream: Text::Borrowed(stream), partial: false })

@@ -23,7 +23,7 @@ pub(super) fn open(text: &str) -> Option<Inner<'_>> {
     for Member { key, value } in members(text).take(64) {
         match key {
             "stream" | "file" | "host" | "_SYSTEMD_UNIT" | "_PID" => {
-                parts.extend(crate::shape::string(value))
+                parts.extend(crate::shape::string(value));
             }
             "kubernetes" => {
                 for name in ["pod_id", "pod_uid", "pod_name", "container_name"] {

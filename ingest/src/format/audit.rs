@@ -52,113 +52,111 @@ fn parse_list(text: &str) -> Parsed<'_> {
 
 /// Reads one event.
 pub(crate) fn parse_event(text: &str) -> Result<Box<AuditEvent<'_>>, Refusal> {
-    let mut fields = Fields::default();
+    let mut fields = Fields { event: Box::new(blank()), found: Found::default(), fault: None };
     let mut reader = Reader::new(text);
     let whole = reader.object(|reader, key| fields.take(reader, key)).is_some() && reader.is_at_end();
     if whole { fields.finish() } else { Err(refusal_of_broken(text, reader.at())) }
 }
 
-/// The fields of an event as far as they have been read.
-#[derive(Default)]
+/// An event that says nothing yet.
+pub(crate) fn blank<'a>() -> AuditEvent<'a> {
+    AuditEvent {
+        level: Level::Metadata,
+        audit_id: Text::default(),
+        stage: Stage::ResponseComplete,
+        uri: Text::default(),
+        verb: Text::default(),
+        user: User::default(),
+        impersonated: None,
+        source_ip: None,
+        user_agent: Text::default(),
+        object: None,
+        code: None,
+        message: None,
+        details_uid: None,
+        received: Timestamp::MIN,
+        staged: Timestamp::MIN,
+        allowed: None,
+        authorization_reason: None,
+        issued_credential_id: None,
+        truncated: false,
+        request_object: None,
+        response_object: None,
+    }
+}
+
+/// An event as far as it has been read. It is filled in place: it is large, and there are millions.
 struct Fields<'a> {
-    level: Text<'a>,
-    audit_id: Option<Text<'a>>,
-    stage: Option<Text<'a>>,
-    verb: Option<Text<'a>>,
-    uri: Text<'a>,
-    user: User<'a>,
-    impersonated: Text<'a>,
-    source_ip: Option<Text<'a>>,
-    user_agent: Text<'a>,
-    object: Option<ObjectRef<'a>>,
-    code: Option<i64>,
-    message: Text<'a>,
-    details_uid: Text<'a>,
-    request_object: Option<&'a str>,
-    response_object: Option<&'a str>,
-    received: Text<'a>,
-    staged: Text<'a>,
-    decision: Text<'a>,
-    reason: Text<'a>,
-    issued_credential_id: Text<'a>,
-    truncated: bool,
+    event: Box<AuditEvent<'a>>,
+    found: Found,
+    fault: Option<&'static str>,
+}
+
+/// Which of the members that make an event were there.
+#[derive(Default)]
+struct Found {
+    audit_id: bool,
+    level: bool,
+    stage: bool,
+    verb: bool,
 }
 
 impl<'a> Fields<'a> {
     #[inline]
     fn take(&mut self, reader: &mut Reader<'a>, key: &str) -> Option<()> {
+        let event = &mut *self.event;
         match key {
-            "level" => self.level = reader.string()?,
-            "auditID" => self.audit_id = Some(reader.string()?),
-            "stage" => self.stage = Some(reader.string()?),
-            "requestURI" => self.uri = reader.string()?,
-            "verb" => self.verb = Some(reader.string()?),
-            "user" => reader.object(|reader, key| self.take_user(reader, key))?,
+            "level" => {
+                self.found.level = true;
+                match reader.string()?.parse() {
+                    Ok(level) => event.level = level,
+                    Err(()) => {
+                        self.fault =
+                            Some("unknown `level`, expected None, Metadata, Request or RequestResponse");
+                    }
+                }
+            }
+            "auditID" => {
+                self.found.audit_id = true;
+                event.audit_id = reader.string()?;
+            }
+            "stage" => {
+                self.found.stage = true;
+                match reader.string()?.parse() {
+                    Ok(stage) => event.stage = stage,
+                    Err(()) => {
+                        self.fault = Some(
+                            "unknown `stage`, expected RequestReceived, ResponseStarted, ResponseComplete or Panic",
+                        );
+                    }
+                }
+            }
+            "requestURI" => event.uri = reader.string()?,
+            "verb" => {
+                self.found.verb = true;
+                event.verb = reader.string()?;
+            }
+            "user" => reader.object(|reader, key| take_user(&mut event.user, reader, key))?,
             "impersonatedUser" => reader.object(|reader, key| match key {
-                "username" => reader.string().map(|name| self.impersonated = name),
+                "username" => text(reader, &mut event.impersonated),
                 _ => reader.skip(),
             })?,
             // The last is the only one that a client cannot set.
-            "sourceIPs" => self.source_ip = last(reader)?,
-            "userAgent" => self.user_agent = reader.string()?,
-            "objectRef" => self.object = object(reader)?,
-            "responseStatus" => reader.object(|reader, key| self.take_status(reader, key))?,
-            "requestObject" => self.request_object = body(reader)?,
-            "responseObject" => self.response_object = body(reader)?,
-            "requestReceivedTimestamp" => self.received = reader.string()?,
-            "stageTimestamp" => self.staged = reader.string()?,
-            "annotations" => reader.object(|reader, key| self.take_annotation(reader, key))?,
-            _ => reader.skip()?,
-        }
-        Some(())
-    }
-
-    fn take_user(&mut self, reader: &mut Reader<'a>, key: &str) -> Option<()> {
-        match key {
-            "username" => self.user.name = reader.string()?,
-            "groups" => {
-                self.user.groups.clear();
-                reader.array(|reader| {
-                    self.user.groups.push(reader.string()?);
-                    Some(())
-                })?;
-            }
-            "extra" => reader.object(|reader, key| {
-                let slot = match key {
-                    "authentication.kubernetes.io/credential-id" => &mut self.user.credential_id,
-                    "authentication.kubernetes.io/pod-name" => &mut self.user.pod_name,
-                    "authentication.kubernetes.io/node-name" => &mut self.user.node_name,
-                    _ => return reader.skip(),
-                };
-                *slot = last(reader)?;
-                Some(())
-            })?,
-            _ => reader.skip()?,
-        }
-        Some(())
-    }
-
-    fn take_status(&mut self, reader: &mut Reader<'a>, key: &str) -> Option<()> {
-        match key {
-            "message" => self.message = reader.string()?,
-            "code" => self.code = Some(reader.integer()?),
-            "details" => reader.object(|reader, key| match key {
-                "uid" => reader.string().map(|uid| self.details_uid = uid),
-                _ => reader.skip(),
-            })?,
-            _ => reader.skip()?,
-        }
-        Some(())
-    }
-
-    fn take_annotation(&mut self, reader: &mut Reader<'a>, key: &str) -> Option<()> {
-        match key {
-            "authorization.k8s.io/decision" => self.decision = reader.string()?,
-            "authorization.k8s.io/reason" => self.reason = reader.string()?,
-            "authentication.kubernetes.io/issued-credential-id" => {
-                self.issued_credential_id = reader.string()?
-            }
-            "audit.k8s.io/truncated" => self.truncated = reader.string()? == "true",
+            "sourceIPs" => last(reader, &mut event.source_ip)?,
+            "userAgent" => event.user_agent = reader.string()?,
+            "objectRef" => take_object(&mut event.object, reader)?,
+            "responseStatus" => reader.object(|reader, key| take_status(event, reader, key))?,
+            "requestObject" => body(reader, &mut event.request_object)?,
+            "responseObject" => body(reader, &mut event.response_object)?,
+            "requestReceivedTimestamp" => match time(reader)? {
+                Some(time) => event.received = time,
+                None => self.fault = Some("`requestReceivedTimestamp` is no RFC 3339 time"),
+            },
+            "stageTimestamp" => match time(reader)? {
+                Some(time) => event.staged = time,
+                None => self.fault = Some("`stageTimestamp` is no RFC 3339 time"),
+            },
+            "annotations" => reader.object(|reader, key| take_annotation(event, reader, key))?,
             _ => reader.skip()?,
         }
         Some(())
@@ -166,52 +164,54 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn finish(self) -> Result<Box<AuditEvent<'a>>, Refusal> {
-        let (Some(audit_id), Some(stage), Some(verb)) = (self.audit_id, self.stage, self.verb) else {
+        let Self { mut event, found, fault } = self;
+        if !(found.audit_id && found.stage && found.verb) {
             return Err(Refusal::Foreign);
-        };
-        let stage: Stage = stage.parse().map_err(|()| {
-            broken("unknown `stage`, expected RequestReceived, ResponseStarted, ResponseComplete or Panic")
-        })?;
-        let level: Level = self
-            .level
-            .parse()
-            .map_err(|()| broken("unknown `level`, expected None, Metadata, Request or RequestResponse"))?;
-        let received = time(&self.received, "requestReceivedTimestamp")?;
-        let staged = time(&self.staged, "stageTimestamp")?;
-        let (Some(received), Some(staged)) = (received.or(staged), staged.or(received)) else {
-            return Err(broken("no `requestReceivedTimestamp` and no `stageTimestamp`"));
-        };
-        Ok(Box::new(AuditEvent {
-            level,
-            audit_id,
-            stage,
-            uri: self.uri,
-            verb,
-            user: self.user,
-            impersonated: some(self.impersonated),
-            source_ip: self.source_ip,
-            user_agent: self.user_agent,
-            object: self.object,
-            code: self.code.and_then(|code| u16::try_from(code).ok()).filter(|code| *code != 0),
-            message: some(self.message),
-            details_uid: some(self.details_uid),
-            received,
-            staged,
-            allowed: some(self.decision).map(|decision| decision == "allow"),
-            authorization_reason: some(self.reason),
-            issued_credential_id: some(self.issued_credential_id),
-            truncated: self.truncated,
-            request_object: self.request_object,
-            response_object: self.response_object,
-        }))
+        }
+        if let Some(fault) = fault {
+            return Err(broken(fault));
+        }
+        if !found.level {
+            return Err(broken("no `level`"));
+        }
+        match (event.received == Timestamp::MIN, event.staged == Timestamp::MIN) {
+            (true, true) => return Err(broken("no `requestReceivedTimestamp` and no `stageTimestamp`")),
+            (true, false) => event.received = event.staged,
+            (false, true) => event.staged = event.received,
+            (false, false) => {}
+        }
+        Ok(event)
     }
 }
 
-fn object<'a>(reader: &mut Reader<'a>) -> Option<Option<ObjectRef<'a>>> {
-    let mut object = ObjectRef::default();
-    let mut any = false;
+fn take_user<'a>(user: &mut User<'a>, reader: &mut Reader<'a>, key: &str) -> Option<()> {
+    match key {
+        "username" => user.name = reader.string()?,
+        "groups" => {
+            user.groups.clear();
+            reader.array(|reader| {
+                user.groups.push(reader.string()?);
+                Some(())
+            })?;
+        }
+        "extra" => reader.object(|reader, key| {
+            let slot = match key {
+                "authentication.kubernetes.io/credential-id" => &mut user.credential_id,
+                "authentication.kubernetes.io/pod-name" => &mut user.pod_name,
+                "authentication.kubernetes.io/node-name" => &mut user.node_name,
+                _ => return reader.skip(),
+            };
+            last(reader, slot)
+        })?,
+        _ => reader.skip()?,
+    }
+    Some(())
+}
+
+fn take_object<'a>(slot: &mut Option<ObjectRef<'a>>, reader: &mut Reader<'a>) -> Option<()> {
+    *slot = None;
     reader.object(|reader, key| {
-        any = true;
+        let object = slot.get_or_insert_default();
         match key {
             "resource" => object.resource = reader.string()?,
             "namespace" => object.namespace = reader.string()?,
@@ -223,43 +223,72 @@ fn object<'a>(reader: &mut Reader<'a>) -> Option<Option<ObjectRef<'a>>> {
             _ => reader.skip()?,
         }
         Some(())
-    })?;
-    Some(any.then_some(object))
+    })
+}
+
+fn take_status<'a>(event: &mut AuditEvent<'a>, reader: &mut Reader<'a>, key: &str) -> Option<()> {
+    match key {
+        "message" => text(reader, &mut event.message),
+        "code" => {
+            event.code = u16::try_from(reader.integer()?).ok().filter(|code| *code != 0);
+            Some(())
+        }
+        "details" => reader.object(|reader, key| match key {
+            "uid" => text(reader, &mut event.details_uid),
+            _ => reader.skip(),
+        }),
+        _ => reader.skip(),
+    }
+}
+
+fn take_annotation<'a>(event: &mut AuditEvent<'a>, reader: &mut Reader<'a>, key: &str) -> Option<()> {
+    match key {
+        "authorization.k8s.io/decision" => {
+            let decision = reader.string()?;
+            event.allowed = (!decision.is_empty()).then(|| decision == "allow");
+        }
+        "authorization.k8s.io/reason" => text(reader, &mut event.authorization_reason)?,
+        "authentication.kubernetes.io/issued-credential-id" => text(reader, &mut event.issued_credential_id)?,
+        "audit.k8s.io/truncated" => event.truncated = reader.string()? == "true",
+        _ => reader.skip()?,
+    }
+    Some(())
+}
+
+/// A string, of which the empty one is none.
+fn text<'a>(reader: &mut Reader<'a>, slot: &mut Option<Text<'a>>) -> Option<()> {
+    let text = reader.string()?;
+    *slot = (!text.is_empty()).then_some(text);
+    Some(())
 }
 
 /// The last string of a list.
-fn last<'a>(reader: &mut Reader<'a>) -> Option<Option<Text<'a>>> {
-    let mut last = None;
+fn last<'a>(reader: &mut Reader<'a>, slot: &mut Option<Text<'a>>) -> Option<()> {
+    *slot = None;
     reader.array(|reader| {
-        last = Some(reader.string()?);
+        *slot = Some(reader.string()?);
         Some(())
-    })?;
-    Some(last)
+    })
 }
 
 /// A body, raw; `null` is none.
-fn body<'a>(reader: &mut Reader<'a>) -> Option<Option<&'a str>> {
-    let raw = reader.raw()?;
-    Some((raw != "null").then_some(raw))
+fn body<'a>(reader: &mut Reader<'a>, slot: &mut Option<&'a str>) -> Option<()> {
+    *slot = Some(reader.raw()?).filter(|raw| *raw != "null");
+    Some(())
 }
 
-fn some(text: Text<'_>) -> Option<Text<'_>> {
-    (!text.is_empty()).then_some(text)
+/// A time: `Some(None)` if it is none. An empty one counts as absent.
+#[expect(clippy::option_option, reason = "no JSON string, and a string that is no time, are told apart")]
+fn time(reader: &mut Reader<'_>) -> Option<Option<Timestamp>> {
+    let text = reader.string()?;
+    if text.is_empty() {
+        return Some(Some(Timestamp::MIN));
+    }
+    Some(Timestamp::parse(&text))
 }
 
 fn broken(reason: &str) -> Refusal {
     Refusal::Broken(reason.to_owned())
-}
-
-/// Reads a time; absent is no error.
-fn time(text: &str, field: &str) -> Result<Option<Timestamp>, Refusal> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match Timestamp::parse(text) {
-        Some(time) => Ok(Some(time)),
-        None => Err(Refusal::Broken(format!("`{field}` is no RFC 3339 time"))),
-    }
 }
 
 /// Tells a broken event from a line of something else, and says which event it was as far as can be read.
@@ -271,7 +300,7 @@ fn refusal_of_broken(text: &str, at: usize) -> Refusal {
     }
     let what = if text.trim_end().ends_with(CLOUDWATCH_CUT) {
         "audit event cut by CloudWatch".to_owned()
-    } else if at >= text.len() {
+    } else if at >= text.len() || !text.trim_end().ends_with('}') {
         "audit event that ends too early".to_owned()
     } else {
         // Where, not what: the value may be a secret.
@@ -290,3 +319,6 @@ fn audit_id_within(text: &str) -> Option<&str> {
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     (plain && !id.is_empty() && id.len() <= 64).then_some(id)
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,56 @@ fn http_status(code: Option<&str>) -> u16 {
         _ => 500,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::testing::context;
+
+    const ENTRY: &str = r#"{"insertId":"i","labels":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"r"},"logName":"projects/p/logs/cloudaudit.googleapis.com%2Factivity","protoPayload":{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","authenticationInfo":{"principalEmail":"ann@example.org"},"authorizationInfo":[{"granted":true,"permission":"io.k8s.core.v1.pods.exec.create"}],"methodName":"io.k8s.core.v1.pods.exec.create","requestMetadata":{"callerIp":"10.0.0.1","callerSuppliedUserAgent":"kubectl"},"request":{"kind":"PodExecOptions"},"resourceName":"core/v1/namespaces/ns/pods/web/exec","serviceName":"k8s.io","status":{"code":0}},"timestamp":"2026-03-01T11:00:00.123456789Z"}"#;
+
+    fn read(text: &str) -> AuditEvent<'_> {
+        match AuditGke.parse(text, &context()) {
+            Parsed::Record(_, Body::Audit(event)) => *event,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_entry_gives_an_event() {
+        let event = read(ENTRY);
+        assert_eq!((&*event.verb, &*event.user.name, event.code), ("create", "ann@example.org", Some(200)));
+        assert_eq!((event.level, event.allowed), (Level::Request, Some(true)));
+        assert_eq!(event.uri, "/api/v1/namespaces/ns/pods/web/exec");
+        let object = event.object.unwrap();
+        assert_eq!((&*object.resource, &*object.subresource), ("pods", "exec"));
+        assert_eq!((&*object.namespace, &*object.name), ("ns", "web"));
+    }
+
+    #[test]
+    fn a_dry_run_and_a_refusal_are_seen() {
+        let dry = ENTRY.replace("\"labels\":{", "\"labels\":{\"command.gke.io/dryRun\":\"All\",");
+        assert!(read(&dry).is_dry_run());
+        let refused = ENTRY.replace("\"code\":0", "\"code\":7,\"message\":\"PERMISSION_DENIED\"");
+        assert_eq!(
+            (read(&refused).code, read(&refused).message.as_deref()),
+            (Some(403), Some("PERMISSION_DENIED"))
+        );
+    }
+
+    #[test]
+    fn other_entries_are_unknown_and_cut_ones_rejected() {
+        assert_eq!(
+            AuditGke.parse(
+                &ENTRY.replace("k8s.io\",\"status", "container.googleapis.com\",\"status"),
+                &context()
+            ),
+            Parsed::Unknown
+        );
+        assert!(matches!(AuditGke.parse(&ENTRY[..ENTRY.len() - 1], &context()), Parsed::Reject(_)));
+        let timeless = ENTRY.replace("\"timestamp\"", "\"when\"");
+        assert!(
+            matches!(AuditGke.parse(&timeless, &context()), Parsed::Reject(reason) if reason.contains("timestamp"))
+        );
+    }
+}

@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 
-use auditgap_records::audit::{AuditEvent, Level, ObjectRef, Stage, User};
+use auditgap_records::audit::{AuditEvent, ObjectRef};
 use auditgap_records::{Body, Text, Timestamp};
 
+use super::audit::blank;
 use super::go_text::{quoted_length, unescape};
 use super::{LineContext, LineFormat, Parsed};
 
@@ -31,29 +32,7 @@ impl LineFormat for AuditLegacy {
 }
 
 fn event(time: Timestamp, mut rest: &str) -> Result<AuditEvent<'_>, String> {
-    let mut event = AuditEvent {
-        level: Level::Metadata,
-        audit_id: Cow::Borrowed(""),
-        stage: Stage::ResponseComplete,
-        uri: Cow::Borrowed(""),
-        verb: Cow::Borrowed(""),
-        user: User::default(),
-        impersonated: None,
-        source_ip: None,
-        user_agent: Cow::Borrowed(""),
-        object: None,
-        code: None,
-        message: None,
-        details_uid: None,
-        received: time,
-        staged: time,
-        allowed: None,
-        authorization_reason: None,
-        issued_credential_id: None,
-        truncated: false,
-        request_object: None,
-        response_object: None,
-    };
+    let mut event = AuditEvent { received: time, staged: time, ..blank() };
     let mut namespace = Text::default();
     let (mut has_id, mut has_stage) = (false, false);
     while let Some((key, tail)) = rest.trim_start().split_once('=') {
@@ -137,4 +116,58 @@ fn object<'a>(uri: &str, namespace: Text<'a>) -> Option<ObjectRef<'a>> {
         uid: Cow::Borrowed(""),
         resource_version: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::testing::context;
+
+    #[test]
+    fn a_line_gives_an_event() {
+        let text = "2026-03-01T11:00:00.443001758Z AUDIT: id=\"i\" stage=\"ResponseComplete\" ip=\"10.0.0.1\" method=\"patch\" user=\"ann\" groups=\"\\\"a\\\",\\\"b\\\"\" as=\"bob\" asgroups=\"<lookup>\" user-agent=\"curl \\\"x\\\"\" namespace=\"ns\" uri=\"/api/v1/namespaces/ns/secrets/x?a=b\" response=\"201\"";
+        let Parsed::Record(time, Body::Audit(event)) = AuditLegacy.parse(text, &context()) else {
+            panic!("no event")
+        };
+        assert_eq!(time, Timestamp::parse("2026-03-01T11:00:00.443001758Z").unwrap());
+        assert_eq!((&*event.verb, &*event.user.name, event.code), ("patch", "ann", Some(201)));
+        assert_eq!(event.user.groups, ["a", "b"]);
+        assert_eq!((event.impersonated.as_deref(), &*event.user_agent), (Some("bob"), "curl \"x\""));
+        assert_eq!(event.source_ip, None, "the first address is the client's to choose");
+        let object = event.object.unwrap();
+        assert_eq!((&*object.resource, &*object.namespace, &*object.name), ("secrets", "ns", "x"));
+    }
+
+    #[test]
+    fn paths_name_objects() {
+        for (uri, expected) in [
+            ("/api/v1/nodes/n/proxy/exec/a/b", Some(("", "nodes", "n", "proxy"))),
+            ("/api/v1/namespaces/ns", Some(("", "namespaces", "ns", ""))),
+            ("/api/v1/namespaces/ns/finalize", Some(("", "namespaces", "ns", "finalize"))),
+            ("/apis/apps/v1/namespaces/ns/deployments", Some(("apps", "deployments", "", ""))),
+            ("/api/v1/watch/pods?x", Some(("", "pods", "", ""))),
+            ("/healthz", None),
+            ("/api/v1", None),
+            ("", None),
+        ] {
+            let object = object(uri, Text::default());
+            let found = object
+                .as_ref()
+                .map(|object| (&*object.group, &*object.resource, &*object.name, &*object.subresource));
+            assert_eq!(found, expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn broken_lines_say_why() {
+        for (text, expected) in [
+            ("2026-03-01T11:00:00Z AUDIT: id=\"i", "has no end"),
+            ("2026-03-01T11:00:00Z AUDIT: id=\"i\" stage=\"x\"", "unknown `stage`"),
+            ("2026-03-01T11:00:00Z AUDIT: id=\"i\"", "no `stage`"),
+        ] {
+            let Parsed::Reject(reason) = AuditLegacy.parse(text, &context()) else { panic!("{text}") };
+            assert!(reason.contains(expected), "{reason}");
+        }
+        assert_eq!(AuditLegacy.parse("x AUDIT: id", &context()), Parsed::Unknown);
+    }
 }

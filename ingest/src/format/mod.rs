@@ -130,6 +130,7 @@ pub struct LineContext {
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "returned once for each entry and taken apart at once: a box would cost more")]
 pub enum Parsed<'a> {
     /// A record. `Body::Other` for a well-formed line of no interest.
     Record(Timestamp, Body<'a>),

@@ -197,11 +197,7 @@ impl DocumentCutter {
                 open.depth -= 1;
                 if open.depth == 0 {
                     self.at += 1;
-                    if open.kind == Kind::Tail {
-                        self.open = None;
-                    } else {
-                        self.close(None, emit);
-                    }
+                    self.close(None, emit);
                     return;
                 }
             }
@@ -232,6 +228,10 @@ impl DocumentCutter {
     fn close(&mut self, fault: Option<Fault>, emit: &mut impl FnMut(Cut<'_>)) {
         let Some(open) = self.open.take() else { return };
         self.state = State::Outside;
+        if open.kind == Kind::Tail {
+            // No entry, and its bytes are gone.
+            return;
+        }
         let end = self.origin + self.at as u64;
         let size = end.saturating_sub(open.offset);
         let position = Position {
@@ -299,7 +299,7 @@ mod tests {
             "[{\"a\":\"]}\\\"\"},\n {\"b\":\n  [1,{}]}\n]{\"c\":1}{\"d\":2}\n",
             "{\"e\":{\"cut\":1\n{\"f\":3}\n{\"g\":\"broken\n\"string\" junk\n",
             &long,
-            "{\"kind\":\"L\",\"m\":{},\"items\":[{\"h\":[]},{\"i\":1}],\"z\":{\"items\":[]}}\n{\"j\":{\"items\":[]}}\n{\"k\":",
+            "{\"kind\":\"L\",\"m\":{},\"items\":[{\"h\":[]},{\"i\":1}],\"z\":{\"items\":[]}}\n{\"items\":[],\"broken\n{\"j\":{\"items\":[]}}\n{\"k\":",
         ]
         .concat();
         let expected: Vec<(String, u32, u32, Option<Fault>)> = [
@@ -315,8 +315,8 @@ mod tests {
             ("", 9, 0, Some(Fault::TooLong { limit: 40 })),
             ("{\"h\":[]}", 9, 0, None),
             ("{\"i\":1}", 9, 1, None),
-            ("{\"j\":{\"items\":[]}}", 10, 0, None),
-            ("{\"k\":", 11, 0, Some(Fault::Unbalanced)),
+            ("{\"j\":{\"items\":[]}}", 11, 0, None),
+            ("{\"k\":", 12, 0, Some(Fault::Unbalanced)),
         ]
         .into_iter()
         .map(|(text, line, item, fault)| (text.to_owned(), line, item, fault))

@@ -3,6 +3,8 @@
 mod assemble;
 mod audit_lines;
 mod pipeline;
+#[cfg(test)]
+mod tests;
 
 pub use audit_lines::parse_audit_lines;
 

@@ -86,7 +86,7 @@ impl Pipeline {
     pub(super) fn finish<S: Sink + ?Sized>(&mut self, sink: &mut S) {
         while let Some(mut partial) = self.partials.take_oldest() {
             partial.place.unterminated = true;
-            self.gathered_line(partial, self.envelopes.len(), "", sink);
+            self.gathered_line(&partial, self.envelopes.len(), "", sink);
         }
         while let Some(entry) = self.entries.take_oldest() {
             self.gathered_entry(&entry, sink);
@@ -130,11 +130,11 @@ impl Pipeline {
                 if !self.partials.append(&stream, "", &inner.text, place)
                     && let Some(evicted) = self.partials.begin(&stream, &inner.text, place)
                 {
-                    self.gathered_line(evicted, depth + 1, "", sink);
+                    self.gathered_line(&evicted, depth + 1, "", sink);
                 }
             } else if self.partials.append(&stream, "", &inner.text, place) {
                 if let Some(whole) = self.partials.take(&stream) {
-                    self.gathered_line(whole, depth + 1, &stream, sink);
+                    self.gathered_line(&whole, depth + 1, &stream, sink);
                 }
             } else {
                 self.open(&inner.text, place, depth + 1, &stream, sink);
@@ -142,7 +142,7 @@ impl Pipeline {
         }
     }
 
-    fn gathered_line<S: Sink + ?Sized>(&mut self, line: Gathered, depth: usize, stream: &str, sink: &mut S) {
+    fn gathered_line<S: Sink + ?Sized>(&mut self, line: &Gathered, depth: usize, stream: &str, sink: &mut S) {
         if line.too_long {
             let fault = Fault::TooLong { limit: self.options.limits.line };
             return reject(line.place.position, fault_reason(fault), sink);

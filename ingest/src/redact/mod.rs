@@ -72,9 +72,7 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_wherever_they_stand() {
-        let nested = format!(
-            r#"{{"properties":{{"log":"{{\"auditID\":\"a\",\"requestObject\":{{\"kind\":\"TokenReview\",\"spec\":{{\"token\":\"s3cret\\\"x\"}}}}}}\n"}}}}"#
-        );
+        let nested = r#"{"properties":{"log":"{\"auditID\":\"a\",\"requestObject\":{\"kind\":\"TokenReview\",\"spec\":{\"token\":\"s3cret\\\"x\"}}}\n"}}"#;
         for (format, raw, expected) in [
             (
                 Format::AuditJson,
@@ -88,7 +86,7 @@ mod tests {
             ),
             (
                 Format::AuditJson,
-                nested,
+                nested.to_owned(),
                 r#"{"properties":{"log":"{\"auditID\":\"a\",\"requestObject\":{\"kind\":\"TokenReview\",\"spec\":{\"token\":\"[redacted: bearer token, 11 bytes]\"}}}\n"}}"#,
             ),
             (

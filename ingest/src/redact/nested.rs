@@ -126,7 +126,7 @@ fn string_end(bytes: &[u8], start: usize, level: usize) -> (usize, usize) {
             return (quote, quote);
         }
         let own = backslashes - level;
-        if own % (level + 1) == 0 && (own / (level + 1)) % 2 == 0 {
+        if own.is_multiple_of(2 * (level + 1)) {
             return (quote - level, quote + 1);
         }
         at = quote + 1;
