@@ -145,10 +145,6 @@ impl Feeds {
         self.states.get(usize::from(feed))
     }
 
-    pub(crate) fn kind(&self, feed: u16) -> Option<FeedKind> {
-        self.state(feed).map(|state| state.feed.kind)
-    }
-
     pub(crate) fn instance(&self, feed: u16) -> &str {
         self.state(feed).map_or("", |state| state.feed.instance.as_str())
     }

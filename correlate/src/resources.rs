@@ -45,8 +45,12 @@ pub(crate) fn groups_of(resource: &str) -> &'static [&'static str] {
 }
 
 /// What an unrecorded write or delete of an object is worth.
-pub(crate) fn write_severity(resource: &str, namespace: &str) -> Severity {
+pub(crate) fn write_severity(resource: &str, namespace: &str, deletes: bool) -> Severity {
     let system = namespace.starts_with("kube-");
+    if resource == "events" && !deletes {
+        // A made-up Event misleads its reader and grants nothing.
+        return Severity::Info;
+    }
     match resource {
         "clusterroles"
         | "clusterrolebindings"

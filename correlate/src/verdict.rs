@@ -191,11 +191,19 @@ impl Verdicts {
                 && known.policy_rule == gap.policy_rule
                 && known.object.resource == gap.object.resource
                 && known.object.namespace == gap.object.namespace
-                && known.title == gap.title
         });
         match known {
             Some(known) => {
                 known.count += gap.count;
+                let place = match known.object.namespace.as_str() {
+                    "" => String::new(),
+                    namespace => format!(" in {namespace}"),
+                };
+                let (count, resource) = (known.count, &known.object.resource);
+                known.title =
+                    format!("{count} actions on {resource}{place} that the policy leaves unrecorded");
+                known.object.name.clear();
+                known.object.key.clear();
                 known.evidence.append(&mut gap.evidence);
                 bound_evidence(known, self.evidence_limit);
             }

@@ -27,6 +27,8 @@ pub struct Request {
     pub puts: u32,
     /// Deletes that it has accounted for so far.
     pub deletes: u32,
+    /// Whether it has accounted for the write beside its own object that its kind entails.
+    pub side_write: bool,
 }
 
 impl Request {
@@ -107,6 +109,7 @@ impl Requests {
             ended,
             puts: 0,
             deletes: 0,
+            side_write: false,
         }));
         self.index(id, fact);
         if !ended {

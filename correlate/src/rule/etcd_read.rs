@@ -16,7 +16,7 @@ use auditgap_records::report::{Confidence, GapObject, Path, Severity};
 use super::{Rule, RuleInfo};
 use crate::fact::{Fact, Verb};
 use crate::key::ObjectKey;
-use crate::verdict::{Cite, GapDraft};
+use crate::verdict::{Cite, GapDraft, How};
 use crate::world::{Seen, World};
 
 /// The rule.
@@ -37,6 +37,9 @@ const SAME_READ: Duration = Duration::from_millis(100);
 
 /// How far a certificate's line may stand from the request it belongs to.
 const SAME_CLIENT: Duration = Duration::from_millis(500);
+
+/// A watch delivers its first revision this soon after it was begun.
+const OWN_WATCH: Duration = Duration::from_secs(10);
 
 /// Reads that wait, at the most.
 const WAITING: usize = 50_000;
@@ -79,13 +82,24 @@ pub struct EtcdRead {
     certificate_uses: BTreeMap<Box<str>, u64>,
     points_with_limit: u64,
     points_without_limit: u64,
+    /// The first revision that a watch delivered.
+    first_revision: Option<Timestamp>,
+    /// The use of a certificate by which that watch was begun was met.
+    own_watch_met: bool,
     /// Addresses that an API server writes from.
     api_server_remotes: BTreeSet<Box<str>>,
 }
 
 impl Rule for EtcdRead {
     fn observe(&mut self, seen: Seen<'_>, world: &mut World) {
-        let Fact::Etcd(line) = seen.fact else { return };
+        let line = match seen.fact {
+            Fact::Etcd(line) => line,
+            Fact::Revision(_) => {
+                self.first_revision.get_or_insert(seen.time);
+                return;
+            }
+            _ => return,
+        };
         match &**line {
             EtcdLine::Request(request) => self.observe_request(seen, request, world),
             EtcdLine::CommandName { user } => {
@@ -192,7 +206,8 @@ impl EtcdRead {
                 "its bounds are not those of a list of the API server, which end in a slash",
             ));
         }
-        if op.limit > 0 {
+        // An API server counts objects, and keeps statistics of keys, by lists of just these bounds.
+        if op.limit > 0 || op.keys_or_count_only {
             return None;
         }
         Some(Strange::ListWithoutLimit)
@@ -208,9 +223,17 @@ impl EtcdRead {
         }
         while self.certificates.front().is_some_and(|(cite, _)| cite.time + SAME_CLIENT <= due) {
             let Some((cite, user)) = self.certificates.pop_front() else { break };
-            if self.is_foreign_name(&user) && !self.accounted_for(cite.time, world) {
-                report_stream(cite, &user, world);
+            if !self.is_foreign_name(&user) || self.accounted_for(cite.time, world) {
+                continue;
             }
+            // The watch that is read here was itself begun by a client with a certificate.
+            let begins_watch = |first: Timestamp| cite.time <= first && first <= cite.time + OWN_WATCH;
+            if !self.own_watch_met && self.first_revision.is_some_and(begins_watch) {
+                self.own_watch_met = true;
+                world.verdicts.explained(How::Monitoring);
+                continue;
+            }
+            report_stream(cite, &user, world);
         }
         while self.harmless.front().is_some_and(|(_, ended)| *ended + SAME_CLIENT * 2 <= due) {
             self.harmless.pop_front();
@@ -259,13 +282,6 @@ impl EtcdRead {
                 )
             }
             Strange::ListWithoutLimit => {
-                if read.keys_only {
-                    let known =
-                        read.remote.as_ref().is_none_or(|remote| self.api_server_remotes.contains(remote));
-                    return (!known).then(|| {
-                        "it lists keys over a connection that the API server does not use".to_owned()
-                    });
-                }
                 let deletes =
                     world.ledger.requests.of_collection_key(&read.key, &world.context.settings.key_prefixes);
                 let explained = deletes.iter().any(|fact| {
@@ -333,10 +349,9 @@ fn report(read: &Read, why: &str, world: &mut World) {
     );
     draft.techniques = vec!["ET4"];
     draft.severity = match (secrets, read.keys_only, read.range_end.is_empty()) {
-        (_, true, _) => Severity::Medium,
         (true, false, false) => Severity::Critical,
         (true, false, true) => Severity::High,
-        (false, false, _) => Severity::Medium,
+        (_, true, _) | (false, false, _) => Severity::Medium,
     };
     draft.confidence = if read.certificate.is_some() { Confidence::Certain } else { Confidence::High };
     draft.object = GapObject {

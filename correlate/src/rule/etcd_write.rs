@@ -200,17 +200,13 @@ impl EtcdWrite {
         if !fact.verb.writes() || !fact.succeeded() || fact.dry_run {
             return;
         }
-        let id = match fact.resulting_version {
-            Some(version) => self
-                .by_revision
-                .get(&(version as i64))
-                .filter(|ids| ids.len() == 1)
-                .and_then(|ids| ids.first()),
-            None => {
-                let key = ObjectKey::of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
-                self.by_object.get(&key).filter(|ids| ids.len() == 1).and_then(|ids| ids.first())
-            }
+        let ids = if let Some(version) = fact.resulting_version {
+            i64::try_from(version).ok().and_then(|version| self.by_revision.get(&version))
+        } else {
+            let key = ObjectKey::of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
+            self.by_object.get(&key)
         };
+        let id = ids.filter(|ids| ids.len() == 1).and_then(|ids| ids.first());
         if let Some(write) = id.and_then(|id| self.get(*id)) {
             let exact = fact.resulting_version.is_some();
             let (feed, delta) = (write.feed, write.time.nanos_since(fact.staged));

@@ -96,7 +96,13 @@ impl EtcdWrite {
             self.spend(id, fit, kind, object.as_ref(), world);
             return;
         }
-        if write.kind == RevisionKind::Delete && self.judge_lease(world) {
+        if self.went_with_its_service(time, world) {
+            world.verdicts.explained(How::Request);
+            return;
+        }
+        if self.pending.front().is_some_and(|write| write.kind == RevisionKind::Delete)
+            && self.judge_lease(world)
+        {
             return;
         }
         let Some(write) = self.pending.front() else { return };
@@ -136,6 +142,33 @@ impl EtcdWrite {
             }
         }
         matching::assign(&writes, &candidates, settings)
+    }
+
+    /// The deletion of a Service deletes its Endpoints in the same request
+    /// (`k8s.io/kubernetes/pkg/registry/core/service/storage/storage.go`, `afterDelete`).
+    fn went_with_its_service(&self, time: Timestamp, world: &mut World) -> bool {
+        let Some(write) = self.pending.front() else { return false };
+        let Some(object) = write.object.as_ref().filter(|object| &*object.resource == "endpoints") else {
+            return false;
+        };
+        if write.kind != RevisionKind::Delete {
+            return false;
+        }
+        let settings = &world.context.settings;
+        let (skew, lag) = (settings.skew, settings.watch_lag);
+        let service = ObjectKey::of_request("", "services", &object.namespace, &object.name);
+        let deletes = |request: &Request| {
+            let window = Interval::new(request.fact.received - skew, request.end() + lag);
+            request.fact.verb == Verb::Delete
+                && request.fact.succeeded()
+                && !request.side_write
+                && window.contains(time)
+        };
+        let requests = &mut world.ledger.requests;
+        let id = requests.of_object(&service).find(|(_, request)| deletes(request)).map(|(id, _)| id);
+        let Some(request) = id.and_then(|id| requests.entry_mut(id)) else { return false };
+        request.side_write = true;
+        true
     }
 
     fn spend(
@@ -396,8 +429,13 @@ fn report_foreign(request: &LogWrite, why: &str, world: &mut World) {
     draft.count = (request.revisions.len() as u64).max(1);
     draft.confidence = Confidence::Certain;
     let severities = request.targets.iter().map(|target| {
-        ObjectKey::of_key(&target.key, prefixes)
-            .map_or(Severity::Low, |object| resources::write_severity(&object.resource, &object.namespace))
+        ObjectKey::of_key(&target.key, prefixes).map_or(Severity::Low, |object| {
+            resources::write_severity(
+                &object.resource,
+                &object.namespace,
+                target.kind == RevisionKind::Delete,
+            )
+        })
     });
     draft.severity = severities.max().unwrap_or(Severity::Medium);
     draft.techniques = match (&object, target.kind) {
@@ -456,7 +494,9 @@ pub(in crate::rule) fn attribute(time: Timestamp, world: &World, draft: &mut Gap
 
 fn severity_of(write: &Write) -> Severity {
     match &write.object {
-        Some(object) => resources::write_severity(&object.resource, &object.namespace),
+        Some(object) => {
+            resources::write_severity(&object.resource, &object.namespace, write.kind == RevisionKind::Delete)
+        }
         None => Severity::Low,
     }
 }
