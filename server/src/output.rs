@@ -38,7 +38,7 @@ pub(crate) fn write_report(report: &Report, format: OutputFormat, file: Option<&
 }
 
 /// What can be shown where the output goes: colours only on a terminal, and never against `NO_COLOR`.
-fn terminal_style(out: &impl anstream::stream::RawStream) -> TextStyle {
+pub(crate) fn terminal_style(out: &impl anstream::stream::RawStream) -> TextStyle {
     let colour = anstream::AutoStream::choice(out) != anstream::ColorChoice::Never;
     match terminal_size::terminal_size() {
         Some((width, _)) if io::IsTerminal::is_terminal(&io::stdout()) => {

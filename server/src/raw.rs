@@ -20,33 +20,39 @@ type Span = (u64, u32);
 
 /// Fills in [`Evidence::raw`] throughout the report. Gives back what went wrong, in words.
 pub(crate) fn fill(report: &mut Report, files: &[InputFile]) -> Vec<String> {
-    let mut wanted: BTreeMap<String, BTreeSet<Span>> = BTreeMap::new();
-    for_each(report, &mut |evidence| {
-        let span = (evidence.offset, evidence.length);
-        wanted.entry(evidence.file.clone()).or_default().insert(span);
+    let gaps = report.gaps.iter_mut().chain(&mut report.blind_spots);
+    let evidence = gaps.flat_map(|gap| {
+        let candidates = gap.rejected_candidates.iter_mut().map(|candidate| &mut candidate.audit);
+        gap.evidence.iter_mut().chain(candidates)
     });
-    let mut troubles = Vec::new();
-    let mut lines: BTreeMap<String, BTreeMap<Span, String>> = BTreeMap::new();
-    for file in files {
-        let Some(spans) = wanted.remove(&file.shown) else { continue };
-        let mut found = BTreeMap::new();
-        if let Err(error) = read_spans(file, &spans, &mut found) {
-            troubles.push(format!("raw lines of {} cannot be shown: {error}", file.shown));
-        }
-        lines.insert(file.shown.clone(), found);
-    }
-    for_each(report, &mut |evidence| {
-        let span = (evidence.offset, evidence.length);
-        evidence.raw = lines.get(&evidence.file).and_then(|found| found.get(&span)).cloned();
-    });
-    troubles
+    fill_each(evidence.collect(), files)
 }
 
-fn for_each(report: &mut Report, each: &mut impl FnMut(&mut Evidence)) {
-    for gap in report.gaps.iter_mut().chain(&mut report.blind_spots) {
-        gap.evidence.iter_mut().for_each(&mut *each);
-        gap.rejected_candidates.iter_mut().for_each(|candidate| each(&mut candidate.audit));
+/// Fills in [`Evidence::raw`] of a list.
+pub(crate) fn fill_evidence(evidence: &mut [Evidence], files: &[InputFile]) -> Vec<String> {
+    fill_each(evidence.iter_mut().collect(), files)
+}
+
+fn fill_each(evidence: Vec<&mut Evidence>, files: &[InputFile]) -> Vec<String> {
+    let mut wanted: BTreeMap<&str, BTreeSet<Span>> = BTreeMap::new();
+    let mut troubles = Vec::new();
+    for item in &evidence {
+        wanted.entry(&item.file).or_default().insert((item.offset, item.length));
     }
+    let mut lines: BTreeMap<&str, BTreeMap<Span, String>> = BTreeMap::new();
+    for file in files {
+        let Some(spans) = wanted.get(file.shown.as_str()) else { continue };
+        let mut found = BTreeMap::new();
+        if let Err(error) = read_spans(file, spans, &mut found) {
+            troubles.push(format!("raw lines of {} cannot be shown: {error}", file.shown));
+        }
+        lines.insert(&file.shown, found);
+    }
+    for item in evidence {
+        let span = (item.offset, item.length);
+        item.raw = lines.get(item.file.as_str()).and_then(|found| found.get(&span)).cloned();
+    }
+    troubles
 }
 
 /// Reads spans of one file in their order: by seeking, or in one pass over what is compressed.

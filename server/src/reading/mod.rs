@@ -7,6 +7,7 @@
 mod lines;
 mod portion;
 mod schedule;
+mod serial;
 mod source;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use portion::{Collector, Leftovers, Portion};
 use schedule::{Next, Schedule};
 use source::{Chunk, Source};
 
+pub(crate) use serial::for_each_record;
 pub(crate) use source::SourceFile;
 
 /// Portions that may wait for the engine.

@@ -20,6 +20,7 @@ use auditgap_records::report::Report;
 pub use escape::visible;
 pub use summary::{Summary, span_in_words};
 pub use text::TextStyle;
+pub(crate) use text_page::{Page, Tone};
 
 use crate::cli::OutputFormat;
 

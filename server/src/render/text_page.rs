@@ -30,7 +30,7 @@ impl TextStyle {
 
 /// What a piece of text is, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// Body text.
     Plain,
     /// A title.
@@ -62,24 +62,24 @@ impl Tone {
 }
 
 /// Writes lines. Every piece of text goes through [`visible`], so nothing that is written can act on the terminal.
-pub(super) struct Page<'w> {
+pub(crate) struct Page<'w> {
     out: &'w mut dyn Write,
     style: TextStyle,
 }
 
 impl<'w> Page<'w> {
     /// An empty page.
-    pub(super) fn new(out: &'w mut dyn Write, style: TextStyle) -> Self {
+    pub(crate) fn new(out: &'w mut dyn Write, style: TextStyle) -> Self {
         Self { out, style }
     }
 
     /// An empty line.
-    pub(super) fn gap(&mut self) -> io::Result<()> {
+    pub(crate) fn gap(&mut self) -> io::Result<()> {
         writeln!(self.out)
     }
 
     /// The title of a section, underlined.
-    pub(super) fn heading(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
         self.gap()?;
         self.line(0, &[(Tone::Strong, text)])?;
         let rule = "─".repeat(text.chars().count().min(self.style.width));
@@ -87,7 +87,7 @@ impl<'w> Page<'w> {
     }
 
     /// Pieces in one line, cut at the page's width.
-    pub(super) fn line(&mut self, indent: usize, pieces: &[(Tone, &str)]) -> io::Result<()> {
+    pub(crate) fn line(&mut self, indent: usize, pieces: &[(Tone, &str)]) -> io::Result<()> {
         write!(self.out, "{:indent$}", "")?;
         let mut left = self.style.width.saturating_sub(indent);
         for (tone, text) in pieces {
@@ -100,7 +100,7 @@ impl<'w> Page<'w> {
     }
 
     /// A title behind a coloured word and a faint one, wrapped and indented below itself.
-    pub(super) fn title(
+    pub(crate) fn title(
         &mut self,
         indent: usize,
         chip: (Tone, &str),
@@ -124,7 +124,7 @@ impl<'w> Page<'w> {
     }
 
     /// A paragraph, wrapped. `first` stands before it on its first line; the others are indented below it.
-    pub(super) fn paragraph(&mut self, indent: usize, first: &str, tone: Tone, text: &str) -> io::Result<()> {
+    pub(crate) fn paragraph(&mut self, indent: usize, first: &str, tone: Tone, text: &str) -> io::Result<()> {
         let lead = columns(first);
         let width = self.style.width.saturating_sub(indent + lead).max(24);
         for (index, line) in wrap(&visible(text), width).iter().enumerate() {
@@ -141,7 +141,7 @@ impl<'w> Page<'w> {
     }
 
     /// A table whose columns are as wide as their widest cell; the last is cut at the page's width.
-    pub(super) fn table(&mut self, indent: usize, header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    pub(crate) fn table(&mut self, indent: usize, header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
         let widths: Vec<usize> = header
             .iter()
             .enumerate()
