@@ -2,6 +2,8 @@
 
 mod component;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -181,7 +183,10 @@ struct Votes {
 impl<'n> Tally<'n> {
     fn count(&mut self, text: &str, name: &'n str) {
         self.name = Some(name);
-        self.lines += 1;
+        // Indented lines continue others: stack traces, values of several lines.
+        if !text.starts_with([' ', '\t']) {
+            self.lines += 1;
+        }
         let mut chain = Vec::new();
         self.look(text, &mut chain);
     }

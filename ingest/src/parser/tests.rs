@@ -324,6 +324,20 @@ fn audit_lines_may_be_read_in_parts() {
 }
 
 #[test]
+fn a_body_of_megabytes_is_read() {
+    let body = format!(",\"requestObject\":{{\"a\":\"{}\"}},\"verb\"", "x".repeat(4 << 20));
+    let text = EVENT.replace(",\"verb\"", &body);
+    let options = Options { limits: Limits::default(), ..options() };
+    let mut found = Found::default();
+    let mut parser = Parser::new(&detect(&text.as_bytes()[..crate::HEAD], "").unwrap(), options);
+    for chunk in text.as_bytes().chunks(100_000) {
+        parser.feed(chunk, &mut found);
+    }
+    parser.finish(&mut found);
+    assert_eq!((found.records.len(), found.rejects), (1, Vec::new()));
+}
+
+#[test]
 fn nothing_of_a_body_is_copied() {
     struct Borrowed(bool);
     impl Sink for Borrowed {

@@ -83,7 +83,7 @@ fn what_is_no_event_is_unknown_and_what_is_a_broken_one_says_why() {
         match (AuditJson.parse(&text, &context()), expected) {
             (Parsed::Unknown, None) => {}
             (Parsed::Reject(reason), Some(expected)) => {
-                assert!(reason.contains(expected), "{text}: {reason}")
+                assert!(reason.contains(expected), "{text}: {reason}");
             }
             (other, _) => panic!("{text}: {other:?}"),
         }
