@@ -54,7 +54,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "auditgap-records",
             "clap",
             "csv",
-            "flate2",
             "indicatif",
             "maud",
             "memchr",
@@ -62,7 +61,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "serde_json",
             "terminal_size",
             "textwrap",
-            "zstd",
         ],
     ),
     (

@@ -74,7 +74,9 @@ pub(crate) fn gather(args: &InputArgs) -> Result<Inputs> {
     if let Some(path) = &args.audit_policy {
         let bytes = std::fs::read(path)
             .with_context(|| format!("cannot read the audit policy {}", path.display()))?;
-        gatherer.policy(path, &bytes).map_err(|why| anyhow!("{}: {why}", path.display()))?;
+        gatherer
+            .policy(&path.display().to_string(), &bytes)
+            .map_err(|why| anyhow!("{}: {why}", path.display()))?;
     }
     for (option, kind, named) in claims(args) {
         for item in named {
@@ -182,7 +184,7 @@ impl Gatherer {
                 Ok(Content::Log(detection)) => self.log(&found, None, detection),
                 Ok(Content::NotUsed(detection)) => self.inputs.not_used.push((shown, detection.format)),
                 Ok(Content::Policy(bytes)) => {
-                    if let Err(why) = self.policy(&found.path, &bytes) {
+                    if let Err(why) = self.policy(&shown, &bytes) {
                         self.inputs.remarks.push(format!("{shown}: {why}"));
                     }
                 }
@@ -240,11 +242,10 @@ impl Gatherer {
         }
     }
 
-    fn policy(&mut self, path: &Path, bytes: &[u8]) -> Result<(), String> {
+    fn policy(&mut self, shown: &str, bytes: &[u8]) -> Result<(), String> {
         let text =
             std::str::from_utf8(bytes).map_err(|error| format!("the audit policy is not UTF-8: {error}"))?;
         let loaded = Policy::load(text).map_err(|error| format!("the audit policy is {error}"))?;
-        let shown = path.display().to_string();
         if let Some((first, policy)) = &self.inputs.policy {
             return if *policy == loaded.policy {
                 Ok(())
@@ -257,7 +258,7 @@ impl Gatherer {
         for diagnostic in &loaded.diagnostics {
             self.inputs.remarks.push(format!("{shown}:{}: {}", diagnostic.line, diagnostic.text));
         }
-        self.inputs.policy = Some((shown, loaded.policy));
+        self.inputs.policy = Some((shown.to_owned(), loaded.policy));
         Ok(())
     }
 
