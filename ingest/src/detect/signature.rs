@@ -90,7 +90,9 @@ fn is_watch<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> bool {
 
 fn of_line(text: &str) -> Option<Signature> {
     let line = text.split(['\n', '\r']).next()?;
-    if klog::stamp(line).is_some() {
+    // A word may stand before a klog header, but a time there is that of a transport.
+    let behind_time = line.starts_with(|first: char| first.is_ascii_digit());
+    if !behind_time && klog::stamp(line).is_some() {
         let (header, message) = line.split_once("] ").unwrap_or((line, ""));
         let place = header.rsplit(' ').next().unwrap_or_default();
         let file = place.split(':').next().unwrap_or_default();

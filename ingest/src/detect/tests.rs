@@ -41,6 +41,12 @@ fn files_are_recognised_by_their_content() {
         ("x", format!("{ANY_KLOG}\n"), "klog of another component"),
         ("", format!("2026-03-01T11:00:00Z stderr F {KLOG}\n"), "kubelet klog in CRI log"),
         ("", format!("Mar 01 11:00:00 node kubelet[7]: {KLOG}\n"), "kubelet klog in syslog"),
+        (
+            "",
+            format!("2026-03-01T11:00:00.5Z {KLOG}\n2026-03-01T11:00:00.5Z \tmore\n"),
+            "kubelet klog in stamped lines",
+        ),
+        ("", format!("2026-03-01T11:00:00.500Z {EVENT}\n"), "audit.k8s.io/v1 JSON in stamped lines"),
         ("", journal("kubelet.service", KLOG), "kubelet klog in journald JSON"),
         (
             "",
@@ -52,14 +58,13 @@ fn files_are_recognised_by_their_content() {
         ),
     ] {
         let head = &text.as_bytes()[..text.len().min(HEAD)];
-        assert_eq!(detect(head, name).unwrap().describe(), expected, "{name} {:.80}", text);
+        assert_eq!(detect(head, name).unwrap().describe(), expected, "{name} {text:.80}");
         let packed = gzip(&text);
         let found = detect(&packed[..packed.len() * 3 / 4], name);
         // Three quarters of a short file may hold no whole block.
         assert!(
             found.is_err() || found.unwrap().describe() == format!("{expected}, gzip"),
-            "{name} {:.80}",
-            text
+            "{name} {text:.80}"
         );
         let packed = zstd::encode_all(text.as_bytes(), 1).unwrap();
         assert_eq!(detect(&packed, name).unwrap().describe(), format!("{expected}, zstd"));

@@ -35,6 +35,8 @@ pub enum Envelope {
     DockerJson,
     /// A line of a CRI log file.
     Cri,
+    /// A line behind a time, as `kubectl logs --timestamps` and exports of CloudWatch write it.
+    Stamped,
     /// A line of `journalctl -o json`.
     Journald,
     /// A line with a syslog prefix, as `journalctl` prints it.
@@ -54,6 +56,7 @@ impl Envelope {
             Self::Shipper => "shipper JSON",
             Self::DockerJson => "docker json-file",
             Self::Cri => "CRI log",
+            Self::Stamped => "stamped lines",
             Self::Journald => "journald JSON",
             Self::Syslog => "syslog",
             Self::Otlp => "OTLP JSON",
@@ -93,6 +96,7 @@ pub(crate) fn open(kind: Envelope, text: &str) -> Option<Vec<Inner<'_>>> {
         Envelope::Shipper => shipper::open(text).map(|inner| vec![inner]),
         Envelope::DockerJson => line::open_docker(text).map(|inner| vec![inner]),
         Envelope::Cri => line::open_cri(text).map(|inner| vec![inner]),
+        Envelope::Stamped => line::open_stamped(text).map(|inner| vec![inner]),
         Envelope::Journald => journald::open_json(text).map(|inner| vec![inner]),
         Envelope::Syslog => journald::open_prefixed(text).map(|inner| vec![inner]),
         Envelope::Otlp => otlp::open(text),
@@ -107,6 +111,7 @@ pub(crate) fn recognise(text: &str) -> Option<Envelope> {
         b'[' => Some(Envelope::List),
         b'{' => recognise_object(text),
         b'0'..=b'9' if line::open_cri(text).is_some() => Some(Envelope::Cri),
+        b'0'..=b'9' if line::begins_entry_behind_time(text) => Some(Envelope::Stamped),
         b'0'..=b'9' | b'A'..=b'Z' | b'<' | b'-' if journald::open_prefixed(text).is_some() => {
             Some(Envelope::Syslog)
         }

@@ -98,6 +98,7 @@ fn an_event_has_one_digest_however_it_came() {
         ("array", format!("[{EVENT},\n{pretty}]"), 2),
         ("concatenated", format!("{EVENT}{EVENT}"), 2),
         ("cri", cri(EVENT), 1),
+        ("stamped", format!("2026-03-01T11:00:01.5Z {EVENT}\n"), 1),
         ("docker", format!("{{\"log\":{},\"stream\":\"stdout\",\"time\":\"2026-03-01T11:00:01Z\"}}\n{{\"log\":{},\"stream\":\"stdout\",\"time\":\"2026-03-01T11:00:01Z\"}}\n", quoted(half), quoted(&format!("{rest}\n"))), 1),
         ("fluent bit array", format!("[{{\"date\":1772362801.5,\"log\":{}}}]", quoted(EVENT)), 1),
         ("fluent bit merged", EVENT.replacen('{', "{\"date\":1772362801.5,\"kubernetes\":{\"host\":\"n\"},", 1), 1),
