@@ -19,6 +19,7 @@ pub mod pods;
 pub mod requests;
 pub mod reviews;
 pub mod streams;
+pub mod verbosity;
 
 use containers::Containers;
 use host::Host;
@@ -27,6 +28,7 @@ use pods::Pods;
 use requests::Requests;
 use reviews::Reviews;
 use streams::Streams;
+use verbosity::Verbosity;
 
 /// The ledger of one cluster.
 #[derive(Debug, Default)]
@@ -45,6 +47,8 @@ pub struct Ledger {
     pub lifecycle: Lifecycle,
     /// What the host saw.
     pub host: Host,
+    /// What each feed's log level lets it show.
+    pub verbosity: Verbosity,
     /// Spans of requests to etcd that write, from its log.
     pub etcd_writes: VecDeque<(Timestamp, Timestamp)>,
 }
@@ -58,6 +62,7 @@ impl Ledger {
     }
 
     pub(crate) fn observe(&mut self, seen: Seen<'_>, node: &str) {
+        self.verbosity.observe(seen);
         match seen.fact {
             Fact::Audit(fact) => {
                 self.requests.observe(seen, fact);

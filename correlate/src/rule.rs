@@ -13,6 +13,7 @@ pub mod etcd_write;
 pub mod kubelet_refused;
 pub mod kubelet_request;
 pub mod kubelet_review;
+pub mod runtime_container;
 
 /// What a rule is, for reports and documentation.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,5 +51,6 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(kubelet_request::KubeletRequest::default()),
         Box::new(kubelet_refused::KubeletRefused::default()),
         Box::new(kubelet_review::KubeletReview::default()),
+        Box::new(runtime_container::RuntimeContainer::default()),
     ]
 }

@@ -44,6 +44,8 @@ pub struct Container {
 pub struct Containers {
     by_id: BTreeMap<String, Container>,
     inventory_images: BTreeSet<String>,
+    /// The runtime's own namespaces in which containers were made through CRI, and how many.
+    kubelet_namespaces: BTreeMap<String, u64>,
 }
 
 impl Containers {
@@ -76,6 +78,7 @@ impl Containers {
                     entry.pod_name = pod.name.to_string();
                     entry.pod_namespace = pod.namespace.to_string();
                 }
+                self.learn_namespace(container);
             }
             KubeletLine::SandboxCreated { pod, sandbox } => {
                 let entry = self.entry(sandbox, seen.time);
@@ -109,6 +112,7 @@ impl Containers {
                 entry.pod_uid = identity.uid.to_string();
                 entry.sandbox = sandbox.to_string();
                 entry.cri = Some(cite);
+                self.learn_namespace(sandbox);
             }
             RuntimeLine::CreateContainer { sandbox, name, container: Some(container) } => {
                 let parent = self.by_id.get(&**sandbox).cloned().unwrap_or_default();
@@ -120,17 +124,24 @@ impl Containers {
                 entry.name = name.to_string();
                 entry.sandbox = sandbox.to_string();
                 entry.cri = Some(cite);
+                self.learn_namespace(container);
             }
             RuntimeLine::Event(event) => match event.kind {
                 RuntimeEventKind::ContainerCreate => {
                     let entry = self.entry(&event.subject, seen.time);
+                    if !entry.runtime_namespace.is_empty() && !entry.deleted {
+                        // The same id in another of the runtime's namespaces is another container.
+                        return;
+                    }
                     entry.runtime_namespace = event.namespace.to_string();
+                    entry.deleted = false;
                     event.image.as_deref().unwrap_or_default().clone_into(&mut entry.image);
                     if let Some(identity) = &event.identity {
                         entry.pod_namespace = identity.namespace.to_string();
                         entry.pod_name = identity.name.to_string();
                         entry.pod_uid = identity.uid.to_string();
                     }
+                    self.learn_namespace(&event.subject);
                 }
                 RuntimeEventKind::ContainerDelete => {
                     let entry = self.entry(&event.subject, seen.time);
@@ -139,6 +150,24 @@ impl Containers {
                 _ => {}
             },
             _ => {}
+        }
+    }
+
+    /// Notes in which of the runtime's namespaces the kubelet's containers are.
+    fn learn_namespace(&mut self, id: &str) {
+        let Some(container) = self.by_id.get(id) else { return };
+        let is_kubelets = container.cri.is_some() || container.known_to_kubelet;
+        if is_kubelets && !container.runtime_namespace.is_empty() {
+            *self.kubelet_namespaces.entry(container.runtime_namespace.clone()).or_default() += 1;
+        }
+    }
+
+    /// Whether one of the runtime's own namespaces is where the kubelet's containers are: the one in which most were
+    /// made through CRI, else `k8s.io`. Somebody may give a container elsewhere the id of one of the kubelet's.
+    pub fn is_kubelet_namespace(&self, namespace: &str) -> bool {
+        match self.kubelet_namespaces.values().max() {
+            Some(most) => self.kubelet_namespaces.get(namespace) == Some(most),
+            None => namespace == "k8s.io",
         }
     }
 
