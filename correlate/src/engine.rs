@@ -151,7 +151,7 @@ impl Engine {
 
     fn take_in(&mut self, slot: &Slot) {
         let world = &mut self.world;
-        world.feeds.note(slot.feed, slot.time, slot.late, &world.context.settings);
+        world.feeds.note(slot.feed, slot.time, slot.late);
         let Some(fact) = &slot.fact else { return };
         if slot.time > world.clock {
             world.clock = slot.time;

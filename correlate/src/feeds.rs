@@ -5,38 +5,84 @@ use std::time::Duration;
 
 use auditgap_records::{Feed, FeedKind, Interval, Timestamp};
 
-use crate::settings::Settings;
+/// Pauses shorter than this are not kept.
+const PAUSE: Duration = Duration::from_secs(2);
 
-/// Spans in which a feed was alive: records nearer to each other than the idle limit belong to one span. The result
-/// does not depend on the order in which records come.
+/// Spans kept of one feed; beyond, the shortest pauses are forgotten.
+const SPANS: usize = 100_000;
+
+/// Pauses this many times longer than a feed's usual ones are a silence.
+const UNUSUAL: u32 = 4;
+
+/// No pause shorter than this is a silence, however busy the feed.
+const LEAST_SILENCE: Duration = Duration::from_secs(5);
+
+/// Spans in which a feed was alive, and how long it usually pauses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity {
     spans: Vec<(Timestamp, Timestamp)>,
+    /// Pauses between records by their length in whole seconds; the last place counts all longer ones.
+    pauses: Vec<u64>,
 }
 
 impl Activity {
     /// Notes a record. Times come in order but for late ones.
-    fn note(&mut self, time: Timestamp, idle: Duration) {
+    fn note(&mut self, time: Timestamp) {
         if let Some(last) = self.spans.last_mut() {
-            if time >= last.0 && time <= last.1 + idle {
-                last.1 = last.1.max(time);
+            if time < last.0 {
+                self.note_late(time);
                 return;
             }
-            if time < last.0 {
-                self.note_late(time, idle);
+            let pause = time.nanos_since(last.1) / 1_000_000_000;
+            if let Ok(seconds @ 1..) = usize::try_from(pause) {
+                self.pauses.resize(64, 0);
+                self.pauses[seconds.min(63)] += 1;
+            }
+            if time <= last.1 + PAUSE {
+                last.1 = last.1.max(time);
                 return;
             }
         }
         self.spans.push((time, time));
+        if self.spans.len() > SPANS {
+            self.coarsen();
+        }
     }
 
-    fn note_late(&mut self, time: Timestamp, idle: Duration) {
+    /// The silence from which a feed is no longer taken to be complete: far longer than its usual pauses, and never
+    /// more than `most`.
+    pub(crate) fn silence_limit(&self, most: Duration) -> Duration {
+        let total: u64 = self.pauses.iter().sum();
+        let mut above = 0;
+        // The pause that only one in fifty exceeds.
+        let usual = self.pauses.iter().enumerate().rev().find(|(_, count)| {
+            above += **count;
+            above * 50 > total
+        });
+        let usual = Duration::from_secs(usual.map_or(1, |(seconds, _)| seconds as u64 + 1));
+        (usual * UNUSUAL).clamp(LEAST_SILENCE, most.max(LEAST_SILENCE))
+    }
+
+    /// Forgets the shorter half of the pauses.
+    fn coarsen(&mut self) {
+        let mut lengths: Vec<i64> = self.silences().map(|pause| pause.to.nanos_since(pause.from)).collect();
+        let middle = lengths.len() / 2;
+        let (_, median, _) = lengths.select_nth_unstable(middle);
+        let least = Duration::from_nanos(median.unsigned_abs());
+        self.merge(least);
+    }
+
+    fn note_late(&mut self, time: Timestamp) {
         self.spans.push((time, time));
         self.spans.sort_unstable();
+        self.merge(PAUSE);
+    }
+
+    fn merge(&mut self, pause: Duration) {
         let mut merged: Vec<(Timestamp, Timestamp)> = Vec::with_capacity(self.spans.len());
         for span in self.spans.drain(..) {
             match merged.last_mut() {
-                Some(last) if span.0 <= last.1 + idle => last.1 = last.1.max(span.1),
+                Some(last) if span.0 <= last.1 + pause => last.1 = last.1.max(span.1),
                 _ => merged.push(span),
             }
         }
@@ -53,9 +99,29 @@ impl Activity {
         self.spans.windows(2).map(|pair| Interval::new(pair[0].1, pair[1].0))
     }
 
-    fn covers(&self, span: Interval) -> bool {
-        self.spans.iter().any(|(from, to)| *from <= span.from && span.to <= *to)
+    /// The silence longer than `limit` that a span reaches into.
+    fn silence_in(&self, span: Interval, limit: Duration) -> Option<Interval> {
+        let begin = self.spans.partition_point(|(_, to)| *to < span.from).saturating_sub(1);
+        let pairs = self.spans.get(begin..)?.windows(2).map(|pair| Interval::new(pair[0].1, pair[1].0));
+        pairs
+            .take_while(|pause| pause.from < span.to)
+            .find(|pause| pause.to > pause.from + limit && pause.overlaps(span))
     }
+}
+
+/// Batches are sent at least this often while an API server is at work; quieter clusters pause without a loss, and
+/// then merely less can be judged.
+const BATCH_PAUSE: Duration = Duration::from_secs(10);
+
+/// Events within a batch, and batches among themselves, are not quite in order.
+const BATCH_ORDER: Duration = Duration::from_secs(2);
+
+/// Holes of the trail that are remembered.
+const HOLES: usize = 1_024;
+
+/// Whether a feed is what a webhook delivered: EventLists.
+fn is_batched(state: &FeedState) -> bool {
+    state.feed.format.contains("JSON list") || state.feed.format.contains("EventList")
 }
 
 /// One feed.
@@ -134,11 +200,53 @@ impl Feeds {
         }
     }
 
-    pub(crate) fn note(&mut self, feed: u16, time: Timestamp, late: bool, settings: &Settings) {
+    pub(crate) fn note(&mut self, feed: u16, time: Timestamp, late: bool) {
+        self.note_batches(feed, time);
         let Some(state) = self.states.get_mut(usize::from(feed)) else { return };
         state.records += 1;
         state.late += u64::from(late);
-        state.activity.note(time, settings.idle_limit(state.feed.kind));
+        state.activity.note(time);
+    }
+
+    /// A trail that comes in batches alone lost what the last one held when it pauses: the API server ended, or its
+    /// batches did not get through.
+    fn note_batches(&mut self, feed: u16, time: Timestamp) {
+        let Some(state) = self.states.get(usize::from(feed)).filter(|state| is_batched(state)) else {
+            return;
+        };
+        let Some(last) = state.activity.range().map(|range| range.to) else { return };
+        if time > last + BATCH_PAUSE && self.audit_is_batched() {
+            self.add_audit_hole(Interval::new(last - BATCH_ORDER, time), "audit batches paused");
+        }
+    }
+
+    /// Whether the whole audit trail comes in batches, as webhooks send it.
+    pub(crate) fn audit_is_batched(&self) -> bool {
+        self.audit_has_batched() && self.of_kind(FeedKind::Audit).all(is_batched)
+    }
+
+    /// Whether any audit feed comes in batches.
+    pub(crate) fn audit_has_batched(&self) -> bool {
+        self.of_kind(FeedKind::Audit).any(is_batched)
+    }
+
+    /// Notes a span in which audit events were lost. Of very many the last ones count.
+    pub(crate) fn add_audit_hole(&mut self, hole: Interval, why: &str) {
+        if let Some((last, _)) = self.audit_holes.last_mut()
+            && last.overlaps(hole)
+        {
+            *last = Interval::new(last.from.min(hole.from), last.to.max(hole.to));
+            return;
+        }
+        if self.audit_holes.len() >= HOLES {
+            self.audit_holes.remove(0);
+        }
+        self.audit_holes.push((hole, why.to_owned()));
+    }
+
+    /// Event time of the last audit record so far, of any feed.
+    pub(crate) fn latest_audit(&self) -> Option<Timestamp> {
+        self.of_kind(FeedKind::Audit).filter_map(|state| state.activity.range()).map(|range| range.to).max()
     }
 
     pub(crate) fn state(&self, feed: u16) -> Option<&FeedState> {
@@ -169,7 +277,11 @@ impl Feeds {
         let mut by_server: BTreeMap<u16, Activity> = BTreeMap::new();
         for (state, server) in self.states.iter().zip(&self.servers) {
             if state.feed.kind == FeedKind::Audit && state.records > 0 {
-                by_server.entry(*server).or_default().spans.extend_from_slice(&state.activity.spans);
+                let union = by_server.entry(*server).or_default();
+                union.spans.extend_from_slice(&state.activity.spans);
+                if state.activity.pauses.iter().sum::<u64>() > union.pauses.iter().sum::<u64>() {
+                    union.pauses.clone_from(&state.activity.pauses);
+                }
             }
         }
         by_server.into_values().map(|mut union| {
@@ -181,12 +293,12 @@ impl Feeds {
                     _ => merged.push(span),
                 }
             }
-            Activity { spans: merged }
+            Activity { spans: merged, pauses: union.pauses }
         })
     }
 
     /// Whether the audit trail of every API server was alive over a span.
-    pub(crate) fn audit_covers(&self, span: Interval) -> Result<(), NotCovered> {
+    pub(crate) fn audit_covers(&self, span: Interval, audit_idle: Duration) -> Result<(), NotCovered> {
         let mut any = false;
         for activity in self.audit_servers() {
             any = true;
@@ -197,8 +309,7 @@ impl Feeds {
             if span.to > range.to {
                 return Err(NotCovered::After(range.to));
             }
-            if !activity.covers(span) {
-                let silence = activity.silences().find(|silence| silence.overlaps(span)).unwrap_or(span);
+            if let Some(silence) = activity.silence_in(span, activity.silence_limit(audit_idle)) {
                 return Err(NotCovered::Silent(silence));
             }
         }

@@ -150,7 +150,10 @@ impl Writer<'_> {
                 format!("events may be missing from {} to {}: {why}", hole.from, hole.to)
             }));
         }
-        let idle = settings.idle_limit(state.feed.kind);
+        let idle = match state.feed.kind {
+            FeedKind::Audit => state.activity.silence_limit(settings.audit_idle),
+            _ => settings.idle_limit(state.feed.kind),
+        };
         let silent = state.activity.silences().filter(|span| span.to > span.from + idle).collect();
         Coverage {
             feed: state.name.clone(),

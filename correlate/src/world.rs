@@ -71,7 +71,7 @@ impl World {
 
     /// Weighs the absence of every request of `candidates` over a span.
     pub fn weigh_absence(&self, span: Interval, candidates: &[CandidateRequest<'_>]) -> Absence {
-        if let Err(reason) = self.feeds.audit_covers(span) {
+        if let Err(reason) = self.feeds.audit_covers(span, self.context.settings.audit_idle) {
             let (reason, cure) = words_of(&reason);
             return Absence::Unknown(reason, cure);
         }

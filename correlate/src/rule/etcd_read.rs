@@ -80,6 +80,8 @@ pub struct EtcdRead {
     /// Harmless requests, with their span and address: they account for a certificate's use.
     harmless: VecDeque<(Timestamp, Timestamp)>,
     certificate_uses: BTreeMap<Box<str>, u64>,
+    /// Names that came with requests no API server sends.
+    foreign_names: BTreeSet<Box<str>>,
     points_with_limit: u64,
     points_without_limit: u64,
     /// The first revision that a watch delivered.
@@ -129,6 +131,10 @@ impl EtcdRead {
         let began = Timestamp(seen.time.0.saturating_sub(request.took.max(0)));
         let writes = request.success.iter().chain(&request.failure).any(|op| op.kind != KeyOpKind::Range);
         if writes {
+            let bare = !request.method.ends_with("Txn");
+            if let Some(user) = request.user.as_ref().filter(|_| bare && self.foreign_names.len() < WAITING) {
+                self.foreign_names.insert((&**user).into());
+            }
             let conditional = request.method.ends_with("Txn") && !request.compares.is_empty();
             if conditional
                 && let Some(remote) = &request.remote
@@ -218,6 +224,9 @@ impl EtcdRead {
             let Some(mut read) = self.reads.pop_front() else { break };
             self.claim_certificate(&mut read);
             if let Some(why) = self.why_foreign(&read, world) {
+                if let Some(user) = &read.certificate {
+                    self.foreign_names.insert(user.clone());
+                }
                 report(&read, &why, world);
             }
         }
@@ -233,7 +242,7 @@ impl EtcdRead {
                 world.verdicts.explained(How::Monitoring);
                 continue;
             }
-            report_stream(cite, &user, world);
+            report_stream(cite, &user, self.foreign_names.contains(&user), world);
         }
         while self.harmless.front().is_some_and(|(_, ended)| *ended + SAME_CLIENT * 2 <= due) {
             self.harmless.pop_front();
@@ -376,12 +385,14 @@ fn report(read: &Read, why: &str, world: &mut World) {
 }
 
 /// A certificate was used and no request shows what for: a watch or a copy of the database.
-fn report_stream(cite: Cite, user: &str, world: &mut World) {
+///
+/// A certificate that is otherwise used for health checks alone is a monitor's; one that wrote or read objects is not.
+fn report_stream(cite: Cite, user: &str, known_foreign: bool, world: &mut World) {
     let time = cite.time;
     let title = format!("etcd was used with the certificate of {user} for something its log does not show");
     let mut draft = GapDraft::new(&INFO, title, vec![cite]);
     draft.techniques = vec!["ET4"];
-    draft.severity = Severity::Medium;
+    draft.severity = if known_foreign { Severity::Medium } else { Severity::Info };
     draft.confidence = Confidence::Medium;
     draft.object = GapObject { resource: "key".to_owned(), ..GapObject::default() };
     user.clone_into(&mut draft.actor.certificate_cn);

@@ -69,6 +69,8 @@ struct Write {
     encoding: Box<str>,
     value_length: Option<u64>,
     uid: Box<str>,
+    /// Whether it is known to have happened: a watch tells of what was done, a log of what was asked for.
+    done: bool,
     /// The verdict was given together with another write's.
     decided: bool,
 }
@@ -176,6 +178,7 @@ impl EtcdWrite {
             encoding: revision.encoding.as_deref().unwrap_or_default().into(),
             value_length: revision.value_length,
             uid: revision.uid.as_deref().unwrap_or_default().into(),
+            done: true,
             decided: false,
         };
         let id = self.base + self.pending.len() as u64;

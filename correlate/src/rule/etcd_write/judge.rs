@@ -106,6 +106,14 @@ impl EtcdWrite {
             return;
         }
         let Some(write) = self.pending.front() else { return };
+        if !write.done {
+            if !lost_its_race(write, time, world) {
+                let reason = "etcd's log does not tell whether a transaction wrote or its condition failed";
+                let cure = "record a watch on the whole key space (docs/operating.md)";
+                world.cannot_judge(Path::EtcdApi, reason, cure, write.time);
+            }
+            return;
+        }
         let (draft, absence) = self.missing_request(write, time, world);
         if let Some(object) = write.object.clone() {
             self.by_resource.entry(object.resource).or_default().1 += 1;
@@ -388,6 +396,16 @@ fn draft(write: &Write, world: &World) -> GapDraft {
     draft.threads = vec![thread(write)];
     attribute(write.time, world, &mut draft);
     draft
+}
+
+/// Whether a request at the time was refused because another had been quicker: its transaction wrote nothing.
+fn lost_its_race(write: &Write, time: Timestamp, world: &World) -> bool {
+    let settings = &world.context.settings;
+    let Some(object) = &write.object else { return false };
+    world.ledger.requests.of_object(object).any(|(_, request)| {
+        let window = Interval::new(request.fact.received - settings.skew, request.end() + settings.watch_lag);
+        request.fact.code == 409 && window.contains(time)
+    })
 }
 
 /// Gives verdicts on the requests of etcd's log that no API server sends.

@@ -222,6 +222,7 @@ impl LogWrites {
                 encoding: Box::default(),
                 value_length: write.value_size,
                 uid: Box::default(),
+                done: write.outcome() == Some(true),
                 decided: false,
             });
         }
