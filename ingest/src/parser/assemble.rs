@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use super::pipeline::Place;
 
+/// How many texts of the greatest length may be gathered at one time.
+const SHARES: usize = 4;
+
 /// Texts being gathered, by the stream or the event they belong to.
 #[derive(Debug)]
 pub(super) struct Gathering {
@@ -13,6 +16,8 @@ pub(super) struct Gathering {
     most: usize,
     /// Longest text, in bytes.
     longest: usize,
+    /// Bytes of all texts together, of which there may be [`SHARES`] times the longest.
+    held: usize,
     /// Counts texts, to know the oldest.
     begun: u64,
 }
@@ -38,18 +43,22 @@ pub(super) struct Gathered {
 
 impl Gathering {
     pub(super) fn new(most: usize, longest: usize) -> Self {
-        Self { open: BTreeMap::new(), most: most.max(1), longest, begun: 0 }
+        Self { open: BTreeMap::new(), most: most.max(1), longest, held: 0, begun: 0 }
     }
 
     /// Begins a text. Returns what is whole by that: the stream's text before, or the oldest one of all.
     pub(super) fn begin(&mut self, stream: &str, text: &str, place: Place) -> Option<Gathered> {
         self.begun += 1;
         let mut pending = Pending { text: String::new(), place, too_long: false, serial: self.begun };
-        pending.append("", text, self.longest);
-        if let Some(before) = self.open.get_mut(stream) {
-            return Some(std::mem::replace(before, pending).finish());
+        if let Some(open) = self.open.get_mut(stream) {
+            self.held -= open.text.len();
+            pending.append("", text, room(self.longest, self.held));
+            self.held += pending.text.len();
+            return Some(std::mem::replace(open, pending).finish());
         }
         let evicted = if self.open.len() >= self.most { self.take_oldest() } else { None };
+        pending.append("", text, room(self.longest, self.held));
+        self.held += pending.text.len();
         self.open.insert(stream.to_owned(), pending);
         evicted
     }
@@ -57,14 +66,18 @@ impl Gathering {
     /// Continues the stream's text; false if none is being gathered.
     pub(super) fn append(&mut self, stream: &str, separator: &str, text: &str, place: Place) -> bool {
         let Some(pending) = self.open.get_mut(stream) else { return false };
-        pending.append(separator, text, self.longest);
+        self.held -= pending.text.len();
+        pending.append(separator, text, room(self.longest, self.held));
+        self.held += pending.text.len();
         pending.place.extend(place);
         true
     }
 
     /// Takes the stream's text as whole.
     pub(super) fn take(&mut self, stream: &str) -> Option<Gathered> {
-        self.open.remove(stream).map(Pending::finish)
+        let pending = self.open.remove(stream)?;
+        self.held -= pending.text.len();
+        Some(pending.finish())
     }
 
     /// Takes the text that began first.
@@ -75,9 +88,14 @@ impl Gathering {
     }
 }
 
+/// The most bytes that a text may have beside others that hold `held`.
+fn room(longest: usize, held: usize) -> usize {
+    longest.min(longest.saturating_mul(SHARES).saturating_sub(held))
+}
+
 impl Pending {
-    fn append(&mut self, separator: &str, text: &str, longest: usize) {
-        if self.too_long || self.text.len() + separator.len() + text.len() > longest {
+    fn append(&mut self, separator: &str, text: &str, most: usize) {
+        if self.too_long || self.text.len() + separator.len() + text.len() > most {
             self.too_long = true;
             self.text = String::new();
             return;
@@ -88,5 +106,35 @@ impl Pending {
 
     fn finish(self) -> Gathered {
         Gathered { text: self.text, place: self.place, too_long: self.too_long }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place {
+        Place { position: auditgap_records::Position::default(), seen: None, unterminated: false }
+    }
+
+    #[test]
+    fn neither_one_text_nor_all_together_grow_without_end() {
+        let mut gathering = Gathering::new(100, 10);
+        for stream in 0..20 {
+            assert!(gathering.begin(&stream.to_string(), "12345", place()).is_none());
+        }
+        assert!(gathering.held <= 10 * SHARES);
+        for stream in 0..20 {
+            gathering.append(&stream.to_string(), "\n", "67890", place());
+        }
+        assert!(gathering.held <= 10 * SHARES);
+        let whole: Vec<bool> =
+            std::iter::from_fn(|| gathering.take_oldest()).map(|gathered| !gathered.too_long).collect();
+        assert_eq!((whole.len(), gathering.held), (20, 0));
+        assert!(whole.iter().all(|whole| !whole), "eleven bytes are too long for each");
+
+        gathering.begin("a", "12345", place());
+        gathering.append("a", "", "67890", place());
+        assert_eq!(gathering.take("a").map(|gathered| gathered.text).as_deref(), Some("1234567890"));
     }
 }

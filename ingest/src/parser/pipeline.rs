@@ -126,6 +126,7 @@ impl Pipeline {
                 "" => inner.stream,
                 outer => Cow::Owned(format!("{outer}/{}", inner.stream)),
             };
+            let stream = short(stream);
             if inner.partial {
                 if !self.partials.append(&stream, "", &inner.text, place)
                     && let Some(evicted) = self.partials.begin(&stream, &inner.text, place)
@@ -264,6 +265,16 @@ pub(super) fn parse_entry<S: Sink + ?Sized>(
         Parsed::Reject(reason) => reject(place.position, reason, sink),
     }
     1
+}
+
+/// A stream's name, bounded: whoever writes the log may choose it. Cut at the front, where names are alike.
+fn short(stream: Cow<'_, str>) -> Cow<'_, str> {
+    const LONGEST: usize = 1024;
+    if stream.len() <= LONGEST {
+        return stream;
+    }
+    let start = (stream.len() - LONGEST..stream.len()).find(|at| stream.is_char_boundary(*at));
+    Cow::Owned(stream[start.unwrap_or(stream.len())..].to_owned())
 }
 
 /// What is wrong with the framing, in words.
