@@ -7,6 +7,7 @@ use auditgap_records::report::Path;
 
 use crate::world::{Seen, World};
 
+pub mod audit_trail;
 pub mod etcd_admin;
 pub mod etcd_read;
 pub mod etcd_write;
@@ -14,6 +15,7 @@ pub mod kubelet_refused;
 pub mod kubelet_request;
 pub mod kubelet_review;
 pub mod runtime_container;
+pub mod static_pod;
 
 /// What a rule is, for reports and documentation.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,5 +54,7 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(kubelet_refused::KubeletRefused::default()),
         Box::new(kubelet_review::KubeletReview::default()),
         Box::new(runtime_container::RuntimeContainer::default()),
+        Box::new(static_pod::StaticPods::default()),
+        Box::new(audit_trail::AuditTrail::default()),
     ]
 }

@@ -38,6 +38,10 @@ impl Detection {
     /// The format with its envelopes, as reports show it.
     pub fn describe(&self) -> String {
         let mut words = self.format.as_str().to_owned();
+        // What a webhook sent comes in batches, and the last one is lost with its sender.
+        if self.format == Format::AuditJson && self.framing == (Framing::Documents { list: Some("items") }) {
+            words.push_str(", EventList");
+        }
         for envelope in self.envelopes.iter().rev() {
             words.push_str(" in ");
             words.push_str(envelope.as_str());

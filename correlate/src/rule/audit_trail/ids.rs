@@ -1,0 +1,101 @@
+//! Audit ids that two requests share. The client may choose its request's id, so that an attacker can have a record
+//! taken for another's.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use auditgap_records::report::{Confidence, GapObject, Severity};
+
+use super::INFO;
+use crate::fact::AuditFact;
+use crate::ledger::requests::summary;
+use crate::lookup::Lookup;
+use crate::verdict::{Cite, GapDraft};
+use crate::world::Seen;
+
+/// Ids remembered: more than an API server serves in the time that a request may take.
+const REMEMBERED: usize = 50_000;
+
+/// Reuses told of, at the most: the first ones tell it all.
+const TOLD: usize = 1_000;
+
+#[derive(Debug)]
+struct First {
+    fact: Arc<AuditFact>,
+    cite: Cite,
+    told: bool,
+}
+
+/// Ids of the last while.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    known: Lookup<Box<str>, First>,
+    order: VecDeque<Box<str>>,
+    told: usize,
+}
+
+impl Ids {
+    /// Notes a record. Returns a finding if its id is another request's.
+    pub(super) fn observe(&mut self, seen: Seen<'_>, fact: &Arc<AuditFact>) -> Option<GapDraft> {
+        if fact.audit_id.is_empty() {
+            return None;
+        }
+        if let Some(first) = self.known.get_mut(&fact.audit_id) {
+            if first.told || self.told >= TOLD || !is_another(&first.fact, fact) {
+                return None;
+            }
+            first.told = true;
+            self.told += 1;
+            return Some(reused(first, seen, fact));
+        }
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.order.push_back(fact.audit_id.clone());
+        let first = First { fact: Arc::clone(fact), cite: seen.cite(summary(fact)), told: false };
+        self.known.insert(fact.audit_id.clone(), first);
+        None
+    }
+}
+
+/// Whether two records with one id tell of different requests. An aggregated API server records the same request under
+/// the same id once more, and a client that tries again may keep its id: both ask for the same thing.
+fn is_another(first: &AuditFact, second: &AuditFact) -> bool {
+    let names_differ = !first.name.is_empty()
+        && !second.name.is_empty()
+        && first.name != second.name
+        && first.received != second.received;
+    first.verb != second.verb
+        || first.resource != second.resource
+        || first.group != second.group
+        || first.subresource != second.subresource
+        || first.namespace != second.namespace
+        || names_differ
+}
+
+fn reused(first: &First, seen: Seen<'_>, fact: &AuditFact) -> GapDraft {
+    let evidence = vec![first.cite.clone(), seen.cite(summary(fact))];
+    let mut draft = GapDraft::new(&INFO, "Two different requests share one audit id", evidence);
+    draft.severity = Severity::Low;
+    draft.confidence = Confidence::Medium;
+    draft.techniques = vec!["AU2"];
+    draft.object = GapObject {
+        group: fact.group.to_string(),
+        resource: fact.resource.to_string(),
+        namespace: fact.namespace.to_string(),
+        name: fact.name.to_string(),
+        key: fact.audit_id.to_string(),
+        ..GapObject::default()
+    };
+    draft.actor.user = fact.user.to_string();
+    draft.actor.source_ip = fact.source_ip.to_string();
+    draft.actor.user_agent = fact.user_agent.to_string();
+    draft.why = format!(
+        "The id {} belongs to two requests that ask for different things. Clients may choose the id (header Audit-ID); \
+         whoever joins records by it alone takes one for the other.",
+        fact.audit_id
+    );
+    draft
+}
