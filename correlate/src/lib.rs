@@ -25,6 +25,8 @@ pub mod rule;
 mod runtime_view;
 mod sequence;
 pub mod settings;
+#[cfg(test)]
+mod testkit;
 pub mod verdict;
 pub mod world;
 

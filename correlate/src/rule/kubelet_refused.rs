@@ -314,7 +314,7 @@ fn draft(attempt: &Attempt, world: &World) -> GapDraft {
     for entry in world.ledger.reviews.by_node(node, first - REVIEW, attempt.last + REVIEW) {
         let Some(review) = entry.review() else { continue };
         let fits = match attempt.kind {
-            Kind::Forbidden => review.user == *who,
+            Kind::Forbidden => !review.allowed && review.user == *who && review.verb == *verb,
             Kind::Unauthenticated => review.token && !review.allowed && !review.error.is_empty(),
             Kind::Handshake => false,
         };

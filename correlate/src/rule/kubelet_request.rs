@@ -176,7 +176,7 @@ impl Rule for KubeletRequest {
             {
                 self.verbose.insert(world.instance(seen.feed).to_owned());
             }
-            KubeletLine::Probe { .. } | KubeletLine::RequestAttributes { .. } => {
+            KubeletLine::Probe { exec: true, .. } | KubeletLine::RequestAttributes { .. } => {
                 self.verbose.insert(world.instance(seen.feed).to_owned());
             }
             _ => {}

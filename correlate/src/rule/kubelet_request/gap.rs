@@ -51,8 +51,8 @@ pub(super) fn fold_key(action: &Action, draft: &GapDraft) -> String {
     } else {
         action.uri.path.clone()
     };
-    let code = action.code.unwrap_or_default();
-    let code = if draft.severity == Severity::Info { 0 } else { code };
+    let code = if draft.severity == Severity::Info { 0 } else { action.code.unwrap_or_default() };
+    let reasons: Vec<&str> = action.notes.iter().map(|note| note.summary.as_str()).collect();
     [
         action.node.as_str(),
         &action.method,
@@ -61,6 +61,8 @@ pub(super) fn fold_key(action: &Action, draft: &GapDraft) -> String {
         action.address(),
         &action.user_agent,
         &draft.actor.user,
+        &draft.techniques.join(","),
+        &reasons.join(","),
     ]
     .join("\n")
 }
