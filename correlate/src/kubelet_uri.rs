@@ -3,6 +3,7 @@
 //! Routes: `k8s.io/kubernetes/pkg/kubelet/server/server.go`. How the API server writes such a URI:
 //! `k8s.io/kubernetes/pkg/registry/core/pod/strategy.go`.
 
+use auditgap_records::kubelet::KubeletLine;
 use percent_encoding::percent_decode_str;
 
 /// Characters of a path or a command that are shown.
@@ -230,6 +231,19 @@ pub(crate) fn authorisation_verb(method: &str) -> &'static str {
         "PATCH" => "patch",
         "DELETE" => "delete",
         _ => "get",
+    }
+}
+
+/// Whether a line shows that its kubelet logs its requests, which it does at `--v=3`.
+pub(crate) fn logs_requests(line: &KubeletLine<'_>) -> bool {
+    match line {
+        KubeletLine::Http { .. }
+        | KubeletLine::RequestAttributes { .. }
+        | KubeletLine::Probe { exec: true, .. } => true,
+        KubeletLine::Flag { name, value } => {
+            name == "v" && value.parse::<u32>().is_ok_and(|verbosity| verbosity >= 3)
+        }
+        _ => false,
     }
 }
 

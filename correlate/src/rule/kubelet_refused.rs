@@ -20,6 +20,9 @@ use crate::policy::CandidateRequest;
 use crate::verdict::{Cite, GapDraft, How};
 use crate::world::{Absence, Seen, World};
 
+#[cfg(test)]
+mod tests;
+
 /// The rule.
 pub static INFO: RuleInfo = RuleInfo {
     name: "kubelet-refused",

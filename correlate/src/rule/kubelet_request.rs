@@ -16,7 +16,7 @@ use auditgap_records::{FeedKind, Position, Timestamp};
 use super::{Rule, RuleInfo};
 use crate::fact::Fact;
 use crate::fold::{Folds, Ground};
-use crate::kubelet_uri::{Endpoint, KubeletUri};
+use crate::kubelet_uri::{Endpoint, KubeletUri, logs_requests, shown};
 use crate::lookup::Lookup;
 use crate::verdict::{Cite, How};
 use crate::world::{Seen, World};
@@ -158,6 +158,9 @@ pub struct KubeletRequest {
 impl Rule for KubeletRequest {
     fn observe(&mut self, seen: Seen<'_>, world: &mut World) {
         let Fact::Kubelet(line) = seen.fact else { return };
+        if logs_requests(line) && !self.verbose.contains(world.instance(seen.feed)) {
+            self.verbose.insert(world.instance(seen.feed).to_owned());
+        }
         match &**line {
             KubeletLine::Http { .. } => self.observe_request(seen, line, world),
             KubeletLine::Forbidden { user, verb, .. } => {
@@ -165,19 +168,11 @@ impl Rule for KubeletRequest {
                 self.note(seen, Note { cite: seen.cite(summary), user: (&**user).into(), code: 403 });
             }
             KubeletLine::AuthenticationFailed { error } => {
-                let summary = format!("kubelet: not authenticated: {}", crate::kubelet_uri::shown(error));
+                let summary = format!("kubelet: not authenticated: {}", shown(error));
                 self.note(seen, Note { cite: seen.cite(summary), user: Box::default(), code: 401 });
             }
             KubeletLine::Listening { read_only: true, .. } => {
                 self.read_only.insert(world.instance(seen.feed).to_owned());
-            }
-            KubeletLine::Flag { name, value }
-                if name == "v" && value.parse::<u32>().is_ok_and(|verbosity| verbosity >= 3) =>
-            {
-                self.verbose.insert(world.instance(seen.feed).to_owned());
-            }
-            KubeletLine::Probe { exec: true, .. } | KubeletLine::RequestAttributes { .. } => {
-                self.verbose.insert(world.instance(seen.feed).to_owned());
             }
             _ => {}
         }
@@ -211,7 +206,6 @@ impl KubeletRequest {
             return;
         };
         let node = world.instance(seen.feed).to_owned();
-        self.verbose.insert(node.clone());
         let latency = Duration::from_nanos(u64::try_from(*latency).unwrap_or_default());
         let mut action = Action {
             feed: seen.feed,

@@ -6,7 +6,7 @@
 //!
 //! Page: `docs/rules/kubelet-review.md`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,13 @@ use auditgap_records::{FeedKind, Interval, Position, Timestamp};
 use super::{Rule, RuleInfo};
 use crate::fact::{AuditFact, Fact, Review};
 use crate::fold::{Folds, Ground};
-use crate::kubelet_uri::{KubeletUri, authorisation_verb, proxied};
+use crate::kubelet_uri::{KubeletUri, authorisation_verb, logs_requests, proxied};
 use crate::policy::CandidateRequest;
 use crate::verdict::{Cite, GapDraft};
 use crate::world::{Absence, Seen, World};
+
+#[cfg(test)]
+mod tests;
 
 /// The rule.
 pub static INFO: RuleInfo = RuleInfo {
@@ -102,7 +105,7 @@ pub struct KubeletReview {
     calls: VecDeque<Call>,
     folds: Folds,
     /// Kubelets that log their requests.
-    verbose: std::collections::BTreeSet<String>,
+    verbose: BTreeSet<String>,
     /// Reviews of nodes that log their requests, put off until a session may have ended.
     put_off: BTreeMap<(Timestamp, u16, Position), Asked>,
 }
@@ -112,6 +115,9 @@ impl Rule for KubeletReview {
         match seen.fact {
             Fact::Audit(fact) => self.observe_review(seen, fact, world),
             Fact::Kubelet(line) => {
+                if logs_requests(line) {
+                    self.verbose.insert(world.instance(seen.feed).to_owned());
+                }
                 if let Some(call) = call(seen, line, world) {
                     self.observe_call(call, world);
                 }
@@ -171,9 +177,6 @@ impl KubeletReview {
     }
 
     fn observe_call(&mut self, call: Call, world: &World) {
-        if matches!(call.kind, CallKind::Request { .. }) {
-            self.verbose.insert(call.node.clone());
-        }
         let around = (call.time - SAME_CALL, 0, Position::default())
             ..=(call.time + SAME_CALL, u16::MAX, Position::default());
         for reviews in [&mut self.waiting, &mut self.put_off] {
@@ -347,7 +350,8 @@ fn weigh(asked: &Asked, review: &Review, world: &World) -> (Expected, Absence) {
     };
     let prospect = world.context.policy.as_ref().map(|policy| policy.would_log_any(&candidates));
     let only_at_end = prospect.is_some_and(|prospect| {
-        !prospect.stages.contains(Stage::ResponseStarted) && !prospect.stages.contains(Stage::RequestReceived)
+        let has = |stage| prospect.stages.contains(stage);
+        has(Stage::ResponseComplete) && !has(Stage::ResponseStarted) && !has(Stage::RequestReceived)
     });
     if only_at_end && &*review.subresource == "proxy" {
         let absence = Absence::Unknown(

@@ -7,6 +7,9 @@ use crate::testkit::{Recording, at, request};
 
 const MINUTE: i64 = 60_000;
 
+/// User, verb, subresource and moment of each.
+type Reviews<'a> = Vec<(&'a str, &'a str, &'a str, i64)>;
+
 /// A kubelet's line; times are milliseconds, a code of 0 is a stream.
 fn served(recording: &mut Recording, method: &str, uri: &str, start: i64, end: i64, code: u16) {
     served_to(recording, method, uri, (start, end), code, "10.0.0.9:4000", None);
@@ -302,7 +305,6 @@ fn scrapes_are_one_gap_and_a_nodes_own_health_check_is_none() {
 fn the_caller_is_named_by_reviews_and_by_the_kubelet() {
     let robot = "system:serviceaccount:tools:robot";
     let api = "kube-apiserver-kubelet-client";
-    type Reviews<'a> = Vec<(&'a str, &'a str, &'a str, i64)>;
     let cases: [(&str, Reviews<'_>, &str, usize); 6] = [
         ("asked at that moment", vec![(robot, "create", "proxy", 5)], robot, 0),
         ("another verb", vec![(robot, "get", "proxy", 5)], "", 0),
