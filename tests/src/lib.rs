@@ -5,5 +5,7 @@
 
 pub mod front_door;
 pub mod history;
+pub mod measure;
 pub mod random;
+pub mod soak;
 pub mod traffic;

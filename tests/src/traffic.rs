@@ -122,7 +122,7 @@ impl Traffic {
                 let revision = objects.next_revision();
                 let key = format!("/registry/secrets/kube-system/injected-{gaps}");
                 let object = Object { created: revision, modified: revision, version: 1 };
-                revised(watch, &mut random, now + 500, &key, revision, object)?;
+                revised(watch, &mut random, objects.deliver(now + 500), &key, revision, object)?;
             }
         }
         Ok(())
@@ -142,6 +142,8 @@ struct Object {
 struct Objects {
     list: Vec<Object>,
     revision: i64,
+    /// When the watch delivered last: it delivers in the order of revisions.
+    delivered: i64,
 }
 
 /// Objects of each resource.
@@ -149,7 +151,16 @@ const OBJECTS: u64 = 20_000;
 
 impl Objects {
     fn new() -> Self {
-        Self { list: vec![Object::default(); OBJECTS as usize * WRITTEN.len()], revision: 100_000 }
+        Self {
+            list: vec![Object::default(); OBJECTS as usize * WRITTEN.len()],
+            revision: 100_000,
+            delivered: 0,
+        }
+    }
+
+    fn deliver(&mut self, time: i64) -> i64 {
+        self.delivered = self.delivered.max(time);
+        self.delivered
     }
 
     fn next_revision(&mut self) -> i64 {
@@ -194,7 +205,7 @@ fn write_one(
         };
         objects.list[index as usize] = object;
         let key = format!("/registry/{resource}/{namespace}/{name}");
-        let delivered = done + random.between(50, 400);
+        let delivered = objects.deliver(done + random.between(50, 400));
         revised(watch, random, delivered, &key, modified, object)?;
     }
     let version = (verb == "update").then_some(before.modified);

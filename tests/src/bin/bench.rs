@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use auditgap_tests::history::{History, Options};
+use auditgap_tests::measure;
 use auditgap_tests::traffic::Traffic;
 use clap::{Parser, Subcommand};
 
@@ -36,16 +37,41 @@ enum Command {
         #[arg(long)]
         seed: u64,
     },
+    /// Times the parser alone on one file.
+    Parse {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Times the engine alone on a folder that `generate` wrote.
+    Engine {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Times a whole scan and watches its memory.
+    Scan {
+        /// The folder.
+        folder: PathBuf,
+        /// The binary; the one built beside this by default.
+        #[arg(long)]
+        auditgap: Option<PathBuf>,
+    },
 }
 
 fn main() -> io::Result<()> {
-    match Cli::parse().command {
-        Command::Generate { folder, events, gaps } => generate(&folder, events, gaps),
-        Command::History { folder, seed } => history(&folder, seed),
-    }
+    let text = match Cli::parse().command {
+        Command::Generate { folder, events, gaps } => generate(&folder, events, gaps)?,
+        Command::History { folder, seed } => history(&folder, seed)?,
+        Command::Parse { file } => measure::parse(&file)?,
+        Command::Engine { folder } => measure::engine(&folder)?,
+        Command::Scan { folder, auditgap } => {
+            let beside = std::env::current_exe()?.with_file_name("auditgap");
+            measure::scan(&auditgap.unwrap_or(beside), &folder)?
+        }
+    };
+    writeln!(io::stdout(), "{text}")
 }
 
-fn generate(folder: &Path, events: u64, gaps: u64) -> io::Result<()> {
+fn generate(folder: &Path, events: u64, gaps: u64) -> io::Result<String> {
     fs::create_dir_all(folder)?;
     let create =
         |name: &str| fs::File::create(folder.join(name)).map(|file| BufWriter::with_capacity(1 << 20, file));
@@ -56,17 +82,17 @@ fn generate(folder: &Path, events: u64, gaps: u64) -> io::Result<()> {
     fs::write(
         folder.join("audit-policy.yaml"),
         "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n",
-    )
+    )?;
+    Ok(format!("{events} audit events and {gaps} revisions without a request in {}", folder.display()))
 }
 
-fn history(folder: &Path, seed: u64) -> io::Result<()> {
+fn history(folder: &Path, seed: u64) -> io::Result<String> {
     let options = Options::for_seed(seed);
     let history = History::generate(seed, &options);
     history.write_to(folder)?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{options:?}")?;
-    for injected in &history.truth {
-        writeln!(out, "{} {} {:?} {}", injected.from, injected.what, injected.paths, injected.named)?;
-    }
-    Ok(())
+    let truth = history.truth.iter();
+    let truth = truth.map(|injected| {
+        format!("\n{} {} {:?} {}", injected.from, injected.what, injected.paths, injected.named)
+    });
+    Ok(format!("{options:?}{}", truth.collect::<String>()))
 }
