@@ -4,6 +4,9 @@
 //! `k8s.io/apiserver/pkg/registry/generic/registry/store.go`.
 
 use std::fmt;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// An object as it is stored: the same for a request about it and for a key that holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +22,7 @@ pub struct ObjectKey {
 }
 
 /// Built-in groups whose name is not part of a key.
-const GROUPLESS: [&str; 21] = [
+const GROUPLESS: [&str; 22] = [
     "",
     "admissionregistration.k8s.io",
     "apps",
@@ -41,14 +44,13 @@ const GROUPLESS: [&str; 21] = [
     "resource.k8s.io",
     "scheduling.k8s.io",
     "storage.k8s.io",
+    "storagemigration.k8s.io",
 ];
 
 impl ObjectKey {
     /// From the parts of an audit event's `objectRef`.
     pub fn of_request(group: &str, resource: &str, namespace: &str, name: &str) -> Self {
-        let group = if GROUPLESS.contains(&group) || group == "storagemigration.k8s.io" { "" } else { group };
-        // A request for a Namespace carries its name twice; the key is cluster-scoped.
-        let namespace = if resource == "namespaces" { "" } else { namespace };
+        let (group, namespace) = (stored_group(group), stored_namespace(resource, namespace));
         Self {
             group: group.into(),
             resource: resource.into(),
@@ -91,6 +93,44 @@ impl ObjectKey {
     pub fn collection(&self) -> Self {
         Self { name: Box::default(), ..self.clone() }
     }
+}
+
+/// Identity of an object, or of anything named by a few texts: a 128-bit hash that no two names share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(u128);
+
+impl Identity {
+    /// From the texts that make up the name.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hasher = SipHasher13::new();
+        for part in parts {
+            hasher.write(part.as_bytes());
+            // No UTF-8 text has this byte, so that no two lists of texts read the same.
+            hasher.write_u8(0xff);
+        }
+        Self(hasher.finish128().as_u128())
+    }
+}
+
+impl ObjectKey {
+    /// The object's identity.
+    pub fn identity(&self) -> Identity {
+        Identity::of(&[&self.group, &self.resource, &self.namespace, &self.name])
+    }
+
+    /// The identity of the object that a request is about.
+    pub fn identity_of_request(group: &str, resource: &str, namespace: &str, name: &str) -> Identity {
+        Identity::of(&[stored_group(group), resource, stored_namespace(resource, namespace), name])
+    }
+}
+
+fn stored_group(group: &str) -> &str {
+    if GROUPLESS.contains(&group) { "" } else { group }
+}
+
+/// A request for a Namespace carries its name twice; the key is cluster-scoped.
+fn stored_namespace<'a>(resource: &str, namespace: &'a str) -> &'a str {
+    if resource == "namespaces" { "" } else { namespace }
 }
 
 impl fmt::Display for ObjectKey {

@@ -7,7 +7,7 @@ use auditgap_records::audit::Stage;
 use auditgap_records::{Position, Timestamp};
 
 use crate::fact::{AuditFact, Verb};
-use crate::key::ObjectKey;
+use crate::key::{Identity, ObjectKey};
 use crate::lookup::Lookup;
 use crate::verdict::Cite;
 use crate::world::Seen;
@@ -76,11 +76,11 @@ pub struct Requests {
     entries: VecDeque<Option<Request>>,
     /// Id of the first entry.
     base: RequestId,
-    by_object: Lookup<ObjectKey, Vec<RequestId>>,
+    by_object: Lookup<Identity, Vec<RequestId>>,
     /// Creates whose name is not known, and deletions of a whole collection, by collection.
-    by_collection: Lookup<ObjectKey, Vec<RequestId>>,
+    by_collection: Lookup<Identity, Vec<RequestId>>,
     /// Requests of which only the first stage was seen so far.
-    open: Lookup<(Box<str>, Timestamp), RequestId>,
+    open: Lookup<(Identity, Timestamp), RequestId>,
 }
 
 impl Requests {
@@ -88,7 +88,7 @@ impl Requests {
         if !fact.verb.writes() || is_stream(fact) || fact.dry_run || fact.review.is_some() {
             return;
         }
-        let open_key = (fact.audit_id.clone(), fact.received);
+        let open_key = (Identity::of(&[&fact.audit_id]), fact.received);
         let ended = matches!(fact.stage, Stage::ResponseComplete | Stage::Panic);
         if ended && let Some(id) = self.open.remove(&open_key) {
             if let Some(entry) = self.entry_mut(id) {
@@ -118,13 +118,13 @@ impl Requests {
     }
 
     fn index(&mut self, id: RequestId, fact: &AuditFact) {
-        let key = ObjectKey::of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
-        let list = if key.name.is_empty() || fact.verb == Verb::DeleteCollection {
-            self.by_collection.entry(key.collection()).or_default()
+        let (object, collection) = identities(fact);
+        let list = if fact.name.is_empty() || fact.verb == Verb::DeleteCollection {
+            self.by_collection.entry(collection).or_default()
         } else {
-            self.by_object.entry(key).or_default()
+            self.by_object.entry(object).or_default()
         };
-        if !list.contains(&id) {
+        if list.last() != Some(&id) && !list.contains(&id) {
             list.push(id);
         }
     }
@@ -140,16 +140,16 @@ impl Requests {
 
     /// Requests about an object, in the order recorded.
     pub fn of_object(&self, key: &ObjectKey) -> impl Iterator<Item = (RequestId, &Request)> {
-        let ids = self.by_object.get(key).map(Vec::as_slice).unwrap_or_default();
+        let ids = self.by_object.get(&key.identity()).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
     /// Requests about a collection: creates without a name, deletions of many. Those that span all namespaces are
     /// among them.
     pub fn of_collection(&self, key: &ObjectKey) -> impl Iterator<Item = (RequestId, &Request)> {
-        let own = key.collection();
-        let everywhere = ObjectKey { namespace: Box::default(), ..own.clone() };
-        let everywhere = (!own.namespace.is_empty()).then_some(everywhere);
+        let own = Identity::of(&[&key.group, &key.resource, &key.namespace, ""]);
+        let everywhere = Identity::of(&[&key.group, &key.resource, "", ""]);
+        let everywhere = (!key.namespace.is_empty()).then_some(everywhere);
         let lists = [self.by_collection.get(&own), everywhere.and_then(|key| self.by_collection.get(&key))];
         lists.into_iter().flatten().flatten().filter_map(|id| Some((*id, self.get(*id)?)))
     }
@@ -179,8 +179,8 @@ impl Requests {
             let id = self.base;
             self.base += 1;
             let fact = &request.fact;
-            let key = ObjectKey::of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
-            for (map, key) in [(&mut self.by_collection, key.collection()), (&mut self.by_object, key)] {
+            let (object, collection) = identities(fact);
+            for (map, key) in [(&mut self.by_object, object), (&mut self.by_collection, collection)] {
                 if let Some(list) = map.get_mut(&key) {
                     list.retain(|known| *known != id);
                     if list.is_empty() {
@@ -188,9 +188,17 @@ impl Requests {
                     }
                 }
             }
-            self.open.remove(&(fact.audit_id.clone(), fact.received));
+            if !request.ended {
+                self.open.remove(&(Identity::of(&[&fact.audit_id]), fact.received));
+            }
         }
     }
+}
+
+/// Identities of a request's object and of the collection that holds it.
+fn identities(fact: &AuditFact) -> (Identity, Identity) {
+    let of = |name: &str| ObjectKey::identity_of_request(&fact.group, &fact.resource, &fact.namespace, name);
+    (of(&fact.name), of(""))
 }
 
 /// Whether a request opens a stream or goes through a proxy: it writes no object itself.

@@ -19,7 +19,7 @@ use auditgap_records::{Position, Timestamp};
 
 use super::{Rule, RuleInfo};
 use crate::fact::{AuditFact, Fact};
-use crate::key::ObjectKey;
+use crate::key::{Identity, ObjectKey};
 use crate::lookup::Lookup;
 use crate::verdict::{Cite, How};
 use crate::world::{Seen, World};
@@ -58,6 +58,8 @@ struct Write {
     position: Position,
     key: Arc<str>,
     object: Option<ObjectKey>,
+    /// Identity of the object.
+    identity: Option<Identity>,
     kind: RevisionKind,
     /// 0 where only the log tells of the write.
     mod_revision: i64,
@@ -99,7 +101,7 @@ pub struct EtcdWrite {
     pending: VecDeque<Write>,
     /// Id of the first pending write.
     base: WriteId,
-    by_object: Lookup<ObjectKey, Vec<WriteId>>,
+    by_object: Lookup<Identity, Vec<WriteId>>,
     by_revision: BTreeMap<i64, Vec<WriteId>>,
     history: KeyHistory,
     log: LogWrites,
@@ -160,11 +162,13 @@ impl EtcdWrite {
         }
         let key: Arc<str> = Arc::from(&*revision.key);
         let previous = self.history.note(&key, revision, seen.time);
+        let object = ObjectKey::of_key(&key, &world.context.settings.key_prefixes);
         let write = Write {
             time: seen.time,
             feed: seen.feed,
             position: seen.position,
-            object: ObjectKey::of_key(&key, &world.context.settings.key_prefixes),
+            identity: object.as_ref().map(ObjectKey::identity),
+            object,
             key,
             kind: revision.kind,
             mod_revision: revision.mod_revision,
@@ -182,8 +186,8 @@ impl EtcdWrite {
             decided: false,
         };
         let id = self.base + self.pending.len() as u64;
-        if let Some(object) = &write.object {
-            self.by_object.entry(object.clone()).or_default().push(id);
+        if let Some(identity) = write.identity {
+            self.by_object.entry(identity).or_default().push(id);
         }
         self.by_revision.entry(write.mod_revision).or_default().push(id);
         self.pending.push_back(write);
@@ -206,8 +210,8 @@ impl EtcdWrite {
         let ids = if let Some(version) = fact.resulting_version {
             i64::try_from(version).ok().and_then(|version| self.by_revision.get(&version))
         } else {
-            let key = ObjectKey::of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
-            self.by_object.get(&key)
+            let (group, resource) = (&fact.group, &fact.resource);
+            self.by_object.get(&ObjectKey::identity_of_request(group, resource, &fact.namespace, &fact.name))
         };
         let id = ids.filter(|ids| ids.len() == 1).and_then(|ids| ids.first());
         if let Some(write) = id.and_then(|id| self.get(*id)) {
@@ -233,12 +237,12 @@ impl EtcdWrite {
         let Some(write) = self.pending.pop_front() else { return };
         let id = self.base;
         self.base += 1;
-        if let Some(object) = &write.object
-            && let Some(ids) = self.by_object.get_mut(object)
+        if let Some(identity) = &write.identity
+            && let Some(ids) = self.by_object.get_mut(identity)
         {
             ids.retain(|known| *known != id);
             if ids.is_empty() {
-                self.by_object.remove(object);
+                self.by_object.remove(identity);
             }
         }
         if let Some(ids) = self.by_revision.get_mut(&write.mod_revision) {

@@ -142,7 +142,8 @@ impl EtcdWrite {
         }
         // Creates without a name compete for every new object of the collection; of others only the same object's.
         let mut writes = vec![(write, time)];
-        let rivals = self.by_object.get(object).map(Vec::as_slice).unwrap_or_default();
+        let rivals = write.identity.and_then(|identity| self.by_object.get(&identity));
+        let rivals = rivals.map(Vec::as_slice).unwrap_or_default();
         for rival in rivals.iter().filter(|id| **id != base).filter_map(|id| self.get(*id)) {
             let rival_time = Timestamp(rival.time.0.saturating_sub(write.time.0).saturating_add(time.0));
             if !rival.decided && rival_time <= time + NEIGHBOURHOOD {

@@ -12,7 +12,7 @@ use auditgap_records::etcd::{Compare, EtcdRequest, KeyOp, KeyOpKind, RequestLine
 
 use super::history::Previous;
 use super::{Write, WriteId};
-use crate::key::ObjectKey;
+use crate::key::{Identity, ObjectKey};
 use crate::lookup::Lookup;
 use crate::settings::Settings;
 use crate::verdict::Cite;
@@ -186,7 +186,7 @@ impl LogWrites {
         watched: Option<(Timestamp, Timestamp)>,
         pending: &mut VecDeque<Write>,
         base: WriteId,
-        by_object: &mut Lookup<ObjectKey, Vec<WriteId>>,
+        by_object: &mut Lookup<Identity, Vec<WriteId>>,
         prefixes: &[String],
     ) {
         for write in self.requests.iter_mut().take_while(|write| write.first <= due) {
@@ -199,8 +199,9 @@ impl LogWrites {
             let (Some(target), Some(cite)) = (write.targets.first(), write.cites.first()) else { continue };
             let key: Arc<str> = Arc::from(&*target.key);
             let object = ObjectKey::of_key(&key, prefixes);
-            if let Some(object) = &object {
-                by_object.entry(object.clone()).or_default().push(base + pending.len() as u64);
+            let identity = object.as_ref().map(ObjectKey::identity);
+            if let Some(identity) = identity {
+                by_object.entry(identity).or_default().push(base + pending.len() as u64);
             }
             let previous = write.compared.filter(|revision| *revision > 0).map(|mod_revision| Previous {
                 mod_revision,
@@ -214,6 +215,7 @@ impl LogWrites {
                 position: cite.position,
                 key,
                 object,
+                identity,
                 kind: target.kind,
                 mod_revision: 0,
                 creates: write.compared.map(|revision| revision == 0 && target.kind == RevisionKind::Put),
