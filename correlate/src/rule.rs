@@ -7,6 +7,7 @@ use auditgap_records::report::Path;
 
 use crate::world::{Seen, World};
 
+pub mod audit_only;
 pub mod audit_trail;
 pub mod etcd_admin;
 pub mod etcd_read;
@@ -14,7 +15,9 @@ pub mod etcd_write;
 pub mod kubelet_refused;
 pub mod kubelet_request;
 pub mod kubelet_review;
+pub mod node_identity;
 pub mod runtime_container;
+pub mod runtime_exec;
 pub mod static_pod;
 
 /// What a rule is, for reports and documentation.
@@ -54,7 +57,10 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(kubelet_refused::KubeletRefused::default()),
         Box::new(kubelet_review::KubeletReview::default()),
         Box::new(runtime_container::RuntimeContainer::default()),
+        Box::new(runtime_exec::RuntimeExec::default()),
         Box::new(static_pod::StaticPods::default()),
         Box::new(audit_trail::AuditTrail::default()),
+        Box::new(audit_only::AuditOnly::default()),
+        Box::new(node_identity::NodeIdentity::default()),
     ]
 }
