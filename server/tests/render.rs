@@ -13,7 +13,7 @@ fn text_says_the_verdict_and_the_coverage_first() {
     assert_eq!(
         first,
         "3 gaps (1 critical, 1 high, 1 low) without an audit record, in 45,210 actions seen on nodes and in etcd; \
-         coverage was 96.9 %; could not watch: static Pods; kubelet feed node-1 was silent for 21 min."
+         coverage was 96.9 % of what was seen; could not watch: static Pods; kubelet feed node-1 was silent for 21 min."
     );
 }
 
@@ -23,7 +23,8 @@ fn every_gap_is_in_every_form() {
     for format in
         [OutputFormat::Text, OutputFormat::Json, OutputFormat::Ndjson, OutputFormat::Html, OutputFormat::Csv]
     {
-        let output = rendered(&report, format, true);
+        // Titles are wrapped where there are lines to keep to.
+        let output = rendered(&report, format, false).split_whitespace().collect::<Vec<_>>().join(" ");
         for gap in report.gaps.iter().chain(&report.blind_spots) {
             assert!(output.contains(&gap.id), "{} is missing in {format:?}", gap.id);
             assert!(output.contains(&gap.title), "{} is missing in {format:?}", gap.title);

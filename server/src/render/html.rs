@@ -21,8 +21,8 @@ pub(super) fn page(report: &Report) -> Markup {
     let summary = Summary::of(report);
     let tone = match summary.worst() {
         Some(severity) => severity.as_str(),
-        None if report.totals.actions == 0 => "nothing",
-        None => "good",
+        None if summary.is_clean(report) => "good",
+        None => "nothing",
     };
     html! {
         (DOCTYPE)

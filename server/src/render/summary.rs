@@ -12,10 +12,8 @@ use auditgap_records::{Interval, Timestamp};
 pub struct Summary {
     /// Gaps by severity.
     pub by_severity: BTreeMap<Severity, usize>,
-    /// Paths with something that no verdict could be given for.
-    pub impaired: Vec<Path>,
-    /// Share of the actions seen for which a verdict could be given, in percent; `None` when nothing was seen.
-    pub judged_percent: Option<f64>,
+    /// Paths of which at least a part could not be watched at all.
+    pub unwatched: Vec<Path>,
     verdict: String,
     coverage: String,
 }
@@ -27,17 +25,20 @@ impl Summary {
         for gap in &report.gaps {
             *by_severity.entry(gap.severity).or_default() += 1;
         }
-        let impaired = Path::ALL
-            .into_iter()
-            .filter(|path| report.unassessable.iter().any(|item| item.path == *path))
-            .collect();
+        let is_unwatched = |path: &Path| {
+            report
+                .unassessable
+                .iter()
+                .any(|item| item.path == *path && item.actions == 0 && item.from.is_none())
+        };
+        let unwatched: Vec<Path> = Path::ALL.into_iter().filter(is_unwatched).collect();
         let totals = &report.totals;
         let unjudged = totals.unassessable.saturating_add(totals.blind_spot);
         let judged_percent = (totals.actions > 0)
             .then(|| 100.0 * totals.actions.saturating_sub(unjudged) as f64 / totals.actions as f64);
         let verdict = verdict(report, &by_severity);
-        let coverage = coverage(report, judged_percent);
-        Self { by_severity, impaired, judged_percent, verdict, coverage }
+        let coverage = coverage(report, judged_percent, &unwatched);
+        Self { by_severity, unwatched, verdict, coverage }
     }
 
     /// How many gaps, and how bad: one sentence.
@@ -55,15 +56,9 @@ impl Summary {
         self.by_severity.keys().next_back().copied()
     }
 
-    /// Counts with their severities, the worst first: `2 critical, 1 high`.
-    pub fn severities(&self) -> String {
-        let parts: Vec<String> = self
-            .by_severity
-            .iter()
-            .rev()
-            .map(|(severity, count)| format!("{count} {}", severity.as_str()))
-            .collect();
-        parts.join(", ")
+    /// Whether all is well: something was seen, all paths were watched, and there is no gap.
+    pub fn is_clean(&self, report: &Report) -> bool {
+        report.gaps.is_empty() && report.totals.actions > 0 && self.unwatched.is_empty()
     }
 }
 
@@ -91,24 +86,17 @@ fn verdict(report: &Report, by_severity: &BTreeMap<Severity, usize>) -> String {
     }
 }
 
-fn coverage(report: &Report, judged_percent: Option<f64>) -> String {
+fn coverage(report: &Report, judged_percent: Option<f64>, unwatched: &[Path]) -> String {
     let mut sentence = match judged_percent {
         Some(percent) => format!("coverage was {}", percent_in_words(percent)),
         None => "coverage was 0 %: nothing was seen to judge".to_owned(),
     };
-    let blind: Vec<&str> = report
-        .unassessable
-        .iter()
-        .filter(|item| item.actions == 0 && item.from.is_none())
-        .map(|item| path_in_words(item.path))
-        .fold(Vec::new(), |mut paths, path| {
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
-            paths
-        });
-    if !blind.is_empty() {
-        let _ = write!(sentence, "; could not watch: {}", blind.join(", "));
+    if !unwatched.is_empty() {
+        if judged_percent.is_some() {
+            sentence.push_str(" of what was seen");
+        }
+        let words: Vec<&str> = unwatched.iter().map(|path| path_in_words(*path)).collect();
+        let _ = write!(sentence, "; could not watch: {}", words.join(", "));
     }
     // The longest silence of an audit feed weighs most; after it that of any other.
     let longest = report

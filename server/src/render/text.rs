@@ -25,8 +25,8 @@ const REJECTS_SHOWN: usize = 3;
 pub(super) fn write(report: &Report, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     let page = &mut Page::new(out, style);
     let summary = Summary::of(report);
-    let tone = summary.worst().map_or(Tone::Good, Tone::Severity);
-    let tone = if report.coverage.is_empty() || report.totals.actions == 0 { Tone::Strong } else { tone };
+    let unharmed = if summary.is_clean(report) { Tone::Good } else { Tone::Strong };
+    let tone = summary.worst().map_or(unharmed, Tone::Severity);
     page.paragraph(0, "", tone, &format!("{}; {}.", summary.verdict(), summary.coverage()))?;
     page.gap()?;
     let window = report.window.map_or_else(|| "no time at all".to_owned(), span_in_words);
