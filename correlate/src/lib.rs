@@ -18,6 +18,7 @@ mod kubelet_uri;
 pub mod ledger;
 mod lookup;
 mod nodes;
+mod patience;
 pub mod policy;
 mod report;
 mod resources;

@@ -61,7 +61,7 @@ const LEARNED: usize = 16;
 
 /// How much longer than others a review is remembered that may have let a long session begin: the kubelet tells of
 /// the session when it ends.
-const LONG_SESSION: Duration = Duration::from_secs(12 * 3_600);
+const LONG_SESSION: Duration = Duration::from_hours(12);
 
 /// More reviews of one node than this are not remembered that long.
 const SESSIONS: usize = 10_000;

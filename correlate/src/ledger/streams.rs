@@ -66,11 +66,11 @@ pub struct Streams {
 }
 
 /// How long a stream whose end was not seen is remembered: an interactive session of a working day.
-const OPEN_STREAM: Duration = Duration::from_secs(12 * 3_600);
+const OPEN_STREAM: Duration = Duration::from_hours(12);
 
 /// How long a stream waits for a kubelet that ends it later than the API server did: a connection that broke between
 /// the two stays open on the kubelet's side for `--streaming-connection-idle-timeout`, 4 h by default.
-const UNACCOUNTED_STREAM: Duration = Duration::from_secs(4 * 3_600);
+const UNACCOUNTED_STREAM: Duration = Duration::from_hours(4);
 
 /// More streams than this do not wait that long.
 const PATIENCE: usize = 50_000;
@@ -127,6 +127,11 @@ impl Streams {
     /// All remembered, in the order of their first record.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Stream> {
         self.entries.values()
+    }
+
+    /// All remembered with their ids, in the order of their first record.
+    pub fn iter_with_ids(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
+        self.entries.iter().map(|(id, stream)| (*id, stream))
     }
 
     /// All remembered, to note what they account for.

@@ -16,6 +16,7 @@ use super::{Rule, RuleInfo};
 use crate::fact::Fact;
 use crate::fold::{Folds, Ground};
 use crate::kubelet_uri::shown;
+use crate::patience::Patience;
 use crate::policy::CandidateRequest;
 use crate::verdict::{Cite, GapDraft, How};
 use crate::world::{Absence, Seen, World};
@@ -49,10 +50,10 @@ const REVIEW: Duration = Duration::from_secs(1);
 const BEFORE: Duration = Duration::from_secs(5);
 
 /// Attempts of one kind that follow each other within this time are one gap.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Failed handshakes come from health checks and port scans, all day.
-const HANDSHAKE_PAUSE: Duration = Duration::from_secs(3_600);
+const HANDSHAKE_PAUSE: Duration = Duration::from_hours(1);
 
 /// Attempts that wait for their verdict, at the most.
 const WAITING: usize = 50_000;
@@ -90,6 +91,7 @@ pub struct KubeletRefused {
     /// Lines of refused requests, by feed and status.
     requests: BTreeMap<(u16, u16), VecDeque<Timestamp>>,
     folds: Folds,
+    patience: Patience,
 }
 
 impl Rule for KubeletRefused {
@@ -137,7 +139,8 @@ impl Rule for KubeletRefused {
     }
 
     fn tick(&mut self, world: &mut World) {
-        let settled = world.clock - world.context.settings.request_timeout;
+        let first = self.waiting.front().map(|attempt| attempt.last);
+        let settled = self.patience.settled(first, world);
         self.judge_until(settled, world);
         self.folds.tick(settled, world);
     }

@@ -18,6 +18,7 @@ use crate::fact::Fact;
 use crate::fold::{Folds, Ground};
 use crate::kubelet_uri::{Endpoint, KubeletUri, logs_requests, shown};
 use crate::lookup::Lookup;
+use crate::patience::Patience;
 use crate::verdict::{Cite, How};
 use crate::world::{Seen, World};
 
@@ -51,10 +52,10 @@ const NOTES: usize = 64;
 const WAITING: usize = 200_000;
 
 /// Reads of one client that follow each other within this time are one gap.
-const READ_PAUSE: Duration = Duration::from_secs(60);
+const READ_PAUSE: Duration = Duration::from_mins(1);
 
 /// Monitoring that comes at least this often is one gap.
-const MONITORING_PAUSE: Duration = Duration::from_secs(3_600);
+const MONITORING_PAUSE: Duration = Duration::from_hours(1);
 
 /// A request that a kubelet served.
 #[derive(Clone, Debug)]
@@ -147,6 +148,7 @@ pub struct KubeletRequest {
     groups: Lookup<String, BTreeSet<ActionKey>>,
     notes: BTreeMap<u16, VecDeque<Note>>,
     folds: Folds,
+    patience: Patience,
     /// Addresses that explained requests came from: those of API servers.
     api_server_addresses: BTreeSet<Box<str>>,
     /// Kubelets that are known to log their requests.
@@ -179,7 +181,8 @@ impl Rule for KubeletRequest {
     }
 
     fn tick(&mut self, world: &mut World) {
-        let settled = world.clock - world.context.settings.request_timeout;
+        let first = self.waiting.first_key_value().map(|(key, _)| key.0);
+        let settled = self.patience.settled(first, world);
         self.judge_until(settled, world);
         self.folds.tick(settled, world);
     }

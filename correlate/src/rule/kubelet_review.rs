@@ -49,13 +49,13 @@ const ONE_REQUEST: Duration = Duration::from_millis(150);
 const BEFORE: Duration = Duration::from_secs(5);
 
 /// How long a kubelet that logs its requests is waited for: it tells of a session when that ends.
-const SESSION: Duration = Duration::from_secs(12 * 3_600);
+const SESSION: Duration = Duration::from_hours(12);
 
 /// Calls of one kind that follow each other within this time are one gap.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Monitoring that asks at least this often is one gap: answers are cached for minutes.
-const MONITORING_PAUSE: Duration = Duration::from_secs(3_600);
+const MONITORING_PAUSE: Duration = Duration::from_hours(1);
 
 /// Reviews that wait, at the most.
 const WAITING: usize = 100_000;

@@ -19,7 +19,7 @@ const NEAR: Duration = Duration::from_millis(100);
 const FAR: Duration = Duration::from_secs(1);
 
 /// How long a kubelet remembers that somebody is allowed (`cacheAuthorizedTTL`, by default).
-const REMEMBERED: Duration = Duration::from_secs(300);
+const REMEMBERED: Duration = Duration::from_mins(5);
 
 /// How long before a review the API server may have received the request that led to it: admission comes between.
 const BEFORE_REVIEW: Duration = Duration::from_secs(2);

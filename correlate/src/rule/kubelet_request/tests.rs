@@ -235,6 +235,23 @@ fn without_a_complete_trail_there_is_no_gap() {
 }
 
 #[test]
+fn a_trail_that_lags_is_waited_for() {
+    let mut recording = Recording::new();
+    // The trail says nothing for three minutes, in which kubelets go on: a silence, not its end.
+    recording.audited(at(-MINUTE), at(0));
+    recording.audited(at(3 * MINUTE), at(4 * MINUTE));
+    served(&mut recording, "POST", EXEC, 3, 51, 0);
+    for step in 0..60 {
+        let line = KubeletLine::Flag { name: "x".into(), value: "y".into() };
+        recording.kubelet("node-1", at(step * 10_000), line);
+    }
+    let report = recording.report();
+    assert!(report.gaps.iter().all(|gap| gap.rule != super::INFO.name), "{:#?}", report.gaps);
+    let reasons: Vec<&str> = report.unassessable.iter().map(|entry| entry.reason.as_str()).collect();
+    assert!(reasons.iter().any(|reason| reason.starts_with("audit feed silent")), "{reasons:?}");
+}
+
+#[test]
 fn what_the_policy_hides_is_a_blind_spot() {
     let all = "{level: Metadata}";
     for (rules, gaps, blind, confidence) in [
