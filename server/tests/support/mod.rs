@@ -391,7 +391,7 @@ pub(crate) fn unasked_line(number: u32) -> String {
 pub(crate) fn etcd_put_line(number: u32, value: &str) -> String {
     let time = moment(number);
     format!(
-        r#"{{"level":"debug","ts":"{time}03000Z","caller":"v3rpc/interceptor.go:181","msg":"request stats","start time":"{time}02000Z","time spent":"1ms","remote":"10.3.0.9:51822","response type":"/etcdserverpb.KV/Put","request count":1,"request size":100,"response count":0,"response size":28,"request content":"key:"/registry/secrets/team-a/stolen" value:"{value}" "}}
+        r#"{{"level":"debug","ts":"{time}03000Z","caller":"v3rpc/interceptor.go:181","msg":"request stats","start time":"{time}02000Z","time spent":"1ms","remote":"10.3.0.9:51822","response type":"/etcdserverpb.KV/Put","request count":1,"request size":100,"response count":0,"response size":28,"request content":"key:\"/registry/secrets/team-a/stolen\" value:\"{value}\" "}}
 "#
     )
 }
