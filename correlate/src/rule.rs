@@ -18,6 +18,7 @@ pub mod kubelet_review;
 pub mod node_identity;
 pub mod runtime_container;
 pub mod runtime_exec;
+pub mod runtime_other;
 pub mod static_pod;
 
 /// What a rule is, for reports and documentation.
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(kubelet_review::KubeletReview::default()),
         Box::new(runtime_container::RuntimeContainer::default()),
         Box::new(runtime_exec::RuntimeExec::default()),
+        Box::new(runtime_other::RuntimeOther::default()),
         Box::new(static_pod::StaticPods::default()),
         Box::new(audit_trail::AuditTrail::default()),
         Box::new(audit_only::AuditOnly::default()),

@@ -192,8 +192,9 @@ impl RuntimeContainer {
         match event.kind {
             RuntimeEventKind::ContainerCreate => {
                 let image = event.image.as_deref().unwrap_or_default();
-                let cite = seen
-                    .cite(format!("runtime: container {subject} created in namespace {namespace} of {image}"));
+                let cite = seen.cite(format!(
+                    "runtime: container {subject} created in namespace {namespace} of {image}"
+                ));
                 if let Some(made) = self.made(&node, namespace, subject, cite, world) {
                     made.event = Some((namespace.to_string(), image.to_owned()));
                     made.labelled = event.identity.is_some();
@@ -255,7 +256,12 @@ impl RuntimeContainer {
         if !self.made.contains_key(&key) {
             if self.made.len() >= WAITING {
                 let reason = "more containers at once than can be held";
-                world.cannot_judge(Path::RuntimeSocket, reason, "look into what floods the runtime", cite.time);
+                world.cannot_judge(
+                    Path::RuntimeSocket,
+                    reason,
+                    "look into what floods the runtime",
+                    cite.time,
+                );
                 return None;
             }
             self.next += 1;
