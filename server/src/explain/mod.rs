@@ -23,6 +23,9 @@ use crate::render::{Page, TextStyle, Tone};
 use crate::scan::{judge, look};
 use subject::Subject;
 
+/// Characters shown of a raw line.
+const RAW_SHOWN: usize = 400;
+
 /// Runs the command.
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitCode> {
     let mut subject = Subject::parse(&args.subject)?;
@@ -116,11 +119,9 @@ fn write(
             Event::Record(record) => {
                 let head = format!("{time}  {}  {}:{}", record.feed, record.file, record.line);
                 page.line(0, &[(Tone::Faint, &head)])?;
-                if record.summary.is_empty() {
-                    page.line(2, &[(Tone::Plain, record.raw.as_deref().unwrap_or_default())])?;
-                } else {
-                    page.paragraph(2, "", Tone::Plain, &record.summary)?;
-                }
+                let raw: String = record.raw.as_deref().unwrap_or_default().chars().take(RAW_SHOWN).collect();
+                let text = if record.summary.is_empty() { &raw } else { &record.summary };
+                page.paragraph(2, "", Tone::Plain, text)?;
             }
             Event::Gap(gap) => {
                 let head =
