@@ -84,7 +84,7 @@ impl Engine {
         let verdicts = Verdicts::new(settings.gap_limit, settings.evidence_limit);
         let ledger = Ledger::new(&context);
         Self {
-            sequencer: Sequencer::new(settings.reorder_capacity),
+            sequencer: Sequencer::new(settings.reorder_capacity, settings.lateness),
             world: World {
                 context,
                 clock: Timestamp::MIN,

@@ -4,6 +4,7 @@
 //! has the same time and digest as the first, so that it stands beside it once they are sorted.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use auditgap_records::{Position, Timestamp};
 
@@ -34,6 +35,7 @@ struct Progress {
 #[derive(Debug)]
 pub(crate) struct Sequencer {
     capacity: usize,
+    lateness: Duration,
     /// Length above which a release is tried again.
     try_above: usize,
     waiting: Vec<Slot>,
@@ -47,9 +49,10 @@ pub(crate) struct Sequencer {
 }
 
 impl Sequencer {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, lateness: Duration) -> Self {
         Self {
             capacity: capacity.max(1),
+            lateness,
             try_above: capacity.max(1),
             waiting: Vec::new(),
             feeds: Vec::new(),
@@ -88,7 +91,7 @@ impl Sequencer {
             return Vec::new();
         }
         let open = self.feeds.iter().filter(|progress| !progress.ended).map(|progress| progress.newest);
-        let passed = open.min().unwrap_or(Timestamp::MAX);
+        let passed = open.min().map_or(Timestamp::MAX, |newest| newest - self.lateness);
         // A feed that lags far behind may not grow the queue for ever: past twice the room its records come late.
         let excessive = self.waiting.len() > self.capacity.saturating_mul(2);
         let middle = self.waiting.len() / 2;

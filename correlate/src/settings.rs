@@ -8,8 +8,11 @@ use auditgap_records::FeedKind;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Records held back to put them in order, at the most. A finished recording below this size is judged as a
-    /// whole, in whatever order it came. 400,000 records take some 60 MB.
+    /// whole, in whatever order it came. A hundred thousand records take some 20 MB.
     pub reorder_capacity: usize,
+    /// How far a feed's records may be out of order: a line is written when its request ends, and several writers
+    /// share a log.
+    pub lateness: Duration,
     /// How much later than an action its request may end and still account for it: `--request-timeout` of the API
     /// server (60 s by default) and a margin.
     pub request_timeout: Duration,
@@ -33,7 +36,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            reorder_capacity: 400_000,
+            reorder_capacity: 100_000,
+            lateness: Duration::from_secs(10),
             request_timeout: Duration::from_secs(65),
             skew: Duration::from_millis(50),
             watch_lag: Duration::from_secs(2),

@@ -1,6 +1,7 @@
 //! Pods: who made them, and what they run by themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use auditgap_records::Timestamp;
 use auditgap_records::etcd::{Revision, RevisionKind};
@@ -78,11 +79,16 @@ pub struct UnnamedCreate {
     pub facts: Option<Box<PodFacts>>,
 }
 
+/// How long after its deletion a Pod may still show: grace periods above an hour are not in use.
+const GRACE: Duration = Duration::from_secs(3_600);
+
 /// All Pods of the last while.
 #[derive(Debug, Default)]
 pub struct Pods {
     by_name: BTreeMap<(String, String), Pod>,
     names_of_uid: BTreeMap<String, (String, String)>,
+    /// Pods whose key was deleted from etcd, in that order.
+    deletions: VecDeque<(Timestamp, (String, String))>,
     unnamed: Vec<UnnamedCreate>,
     namespaces: BTreeSet<String>,
     nodes: BTreeSet<String>,
@@ -173,6 +179,9 @@ impl Pods {
                 if let Some(pod) = self.by_name.get_mut(&(fact.namespace.to_string(), fact.name.to_string()))
                 {
                     pod.last = Some(seen.time);
+                    pod.deleted = true;
+                    self.deletions
+                        .push_back((seen.time, (fact.namespace.to_string(), fact.name.to_string())));
                 }
                 return;
             }
@@ -258,12 +267,14 @@ impl Pods {
         let Some(rest) = revision.key.split_once("/pods/").map(|(_, rest)| rest) else { return };
         let Some((namespace, name)) = rest.split_once('/') else { return };
         let key = (namespace.to_owned(), name.to_owned());
-        if let (RevisionKind::Put, Some(uid)) = (revision.kind, &revision.uid) {
-            self.names_of_uid.insert(uid.to_string(), key.clone());
-        }
-        if let Some(pod) = self.by_name.get_mut(&key) {
-            pod.last = Some(seen.time);
-            pod.deleted = revision.kind == RevisionKind::Delete;
+        let pod = self.by_name.entry(key.clone()).or_default();
+        pod.last = Some(seen.time);
+        pod.deleted = revision.kind == RevisionKind::Delete;
+        if pod.deleted {
+            self.deletions.push_back((seen.time, key));
+        } else if let Some(uid) = &revision.uid {
+            pod.uids.insert(uid.to_string());
+            self.names_of_uid.insert(uid.to_string(), key);
         }
     }
 
@@ -290,11 +301,23 @@ impl Pods {
     pub(crate) fn forget(&mut self, before: Timestamp) {
         // A Pod lives longer than any window: only what is deleted, or only ever seen in passing, is let go.
         self.unnamed.retain(|create| create.staged >= before);
-        let forgotten = |pod: &Pod| pod.deleted && pod.last.is_some_and(|last| last < before);
-        if self.by_name.values().any(forgotten) {
-            self.by_name.retain(|_, pod| !forgotten(pod));
-            let by_name = &self.by_name;
-            self.names_of_uid.retain(|_, key| by_name.contains_key(key));
+        // A deletion that was asked for may take its grace period to come about.
+        let before = before - GRACE;
+        while let Some((deleted, _)) = self.deletions.front() {
+            if *deleted >= before {
+                break;
+            }
+            let Some((_, key)) = self.deletions.pop_front() else { break };
+            // It may have been made anew since.
+            let gone = self
+                .by_name
+                .get(&key)
+                .is_some_and(|pod| pod.deleted && pod.last.is_none_or(|last| last < before));
+            if gone && let Some(pod) = self.by_name.remove(&key) {
+                for uid in pod.uids.iter().chain(&pod.mirror_uid) {
+                    self.names_of_uid.remove(uid);
+                }
+            }
         }
     }
 }
