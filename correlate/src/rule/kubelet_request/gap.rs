@@ -230,8 +230,10 @@ fn why(
     if !api_server_addresses.is_empty() && !api_server_addresses.contains(address) {
         why.push_str(&format!(" It came from {address}, from where no API server's request came."));
     }
-    for remark in [&access.anonymous, &access.read_only].into_iter().flatten() {
-        why.push_str(&format!(" No review was asked for, and {remark}."));
+    let remarks: Vec<&str> =
+        [&access.anonymous, &access.read_only].into_iter().flatten().map(String::as_str).collect();
+    if !remarks.is_empty() {
+        why.push_str(&format!(" No review was asked for, and {}.", remarks.join(", and ")));
     }
     why
 }
