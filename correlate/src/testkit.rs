@@ -1,5 +1,6 @@
 //! Recordings put together by hand, for the tests of rules.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auditgap_records::audit::{Level, Stage};
@@ -8,7 +9,7 @@ use auditgap_records::kubelet::KubeletLine;
 use auditgap_records::report::Report;
 use auditgap_records::{Feed, FeedKind, Position, Timestamp};
 
-use crate::condense::{Batch, Condensed};
+use crate::condense::{Batch, BindingName, Citation, Condensed};
 use crate::engine::{Context, Engine, FeedSummary};
 use crate::fact::{AuditFact, Fact, Verb};
 use crate::policy::Policy;
@@ -64,11 +65,18 @@ pub(crate) struct Recording {
     inventory: Inventory,
     feeds: Vec<(Feed, Vec<Condensed>)>,
     records: u64,
+    citations: BTreeMap<BindingName, Citation>,
 }
 
 impl Recording {
     pub(crate) fn new() -> Self {
-        Self { policy: None, inventory: Inventory::default(), feeds: Vec::new(), records: 0 }
+        Self {
+            policy: None,
+            inventory: Inventory::default(),
+            feeds: Vec::new(),
+            records: 0,
+            citations: BTreeMap::new(),
+        }
     }
 
     /// Sets the audit policy: rules in YAML's flow form.
@@ -76,6 +84,23 @@ impl Recording {
         let rules = rules.join("\n- ");
         let text = format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- {rules}\n");
         self.policy = Some(Policy::load(&text).unwrap().policy);
+    }
+
+    /// Objects listed beside the logs.
+    pub(crate) fn snapshot(&mut self, snapshot: auditgap_records::inventory::Snapshot) {
+        self.inventory.snapshots.push(snapshot);
+    }
+
+    /// A decision that cites a binding, as `ClusterRoleBinding "name"`.
+    pub(crate) fn cited(&mut self, binding: &str, user: &str, time: Timestamp) {
+        let citation = Citation {
+            time,
+            position: Position::default(),
+            user: user.to_owned(),
+            request: "get /".to_owned(),
+        };
+        self.citations.insert(binding.to_owned(), citation);
+        self.add(FeedKind::Audit, "api", time, None);
     }
 
     /// A setting of a kubelet's configuration file.
@@ -136,6 +161,7 @@ impl Recording {
         if backwards {
             opened.reverse();
         }
+        engine.push(0, Batch { citations: self.citations, ..Batch::default() });
         for (id, mut records) in opened {
             if backwards {
                 records.reverse();

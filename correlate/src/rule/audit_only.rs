@@ -85,3 +85,6 @@ impl Rule for AuditOnly {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

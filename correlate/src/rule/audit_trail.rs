@@ -293,3 +293,6 @@ fn report_loss(loss: Loss, world: &mut World) {
     }
     world.report(draft);
 }
+
+#[cfg(test)]
+mod tests;

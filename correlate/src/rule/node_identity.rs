@@ -173,3 +173,6 @@ fn draft(name: &str, node: &Node, stranger: &Stranger) -> GapDraft {
     );
     draft
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,8 @@ struct Known {
     /// UIDs that it had on the node: each is made of its manifest.
     uids: BTreeSet<String>,
     loaded: bool,
+    /// Told of as a gap.
+    told: bool,
 }
 
 /// The rule's state.
@@ -84,6 +86,8 @@ pub struct StaticPods {
     /// When each node's user, and each runtime's feed, was first seen.
     nodes: BTreeMap<String, Timestamp>,
     runtimes: BTreeMap<u16, Timestamp>,
+    /// Sandboxes of static Pods, by id.
+    sandboxes: BTreeMap<String, (String, String)>,
     /// Manifests that were not run, each told once.
     ignored: BTreeSet<String>,
 }
@@ -212,8 +216,8 @@ impl StaticPods {
     ) {
         let key = key_of(pod);
         if let Some(act) = self.open_act(&key) {
-            if act.kind == Kind::Removed && act.source < Source::Kubelet {
-                act.kind = Kind::Changed;
+            if act.kind == Kind::Removed {
+                act.come_back(false);
             }
             if act.kind != Kind::Removed && seen.time <= act.first + MIRROR {
                 act.refuse(error);
@@ -278,9 +282,7 @@ impl StaticPods {
             && seen.time <= act.first + MIRROR + REPLACED
         {
             node.clone_into(&mut act.node);
-            if act.kind == Kind::Removed && act.source < Source::Kubelet {
-                act.kind = Kind::Changed;
-            }
+            act.come_back(!uid.is_empty() && !new_uid);
             if act.kind != Kind::Removed {
                 act.set_uid(uid);
                 if !exists {
@@ -330,23 +332,36 @@ impl StaticPods {
 
     fn observe_runtime(&mut self, seen: Seen<'_>, line: &RuntimeLine<'_>, world: &mut World) {
         let first = *self.runtimes.entry(seen.feed).or_insert(seen.time);
-        let RuntimeLine::RunPodSandbox { identity, sandbox: Some(_), .. } = line else { return };
+        let (identity, sandbox) = match line {
+            RuntimeLine::RunPodSandbox { identity, sandbox: Some(sandbox), .. } => (identity, sandbox),
+            RuntimeLine::StopPodSandbox { sandbox } => return self.sandbox_stopped(seen, sandbox, world),
+            _ => return,
+        };
         let key = (identity.namespace.to_string(), identity.name.to_string());
         let uid = &*identity.uid;
         let cite = seen.cite(format!(
             "runtime: sandbox for static Pod {}/{}, UID {uid}",
             identity.namespace, identity.name
         ));
+        let new_uid = self.is_new_uid(&key, uid);
         if let Some(act) = self.open_act(&key)
             && seen.time <= act.first + MIRROR
         {
+            if act.source == Source::Runtime {
+                act.come_back(!new_uid);
+            }
             act.set_uid(uid);
             act.add(cite, Source::Runtime);
+            self.note_sandbox(sandbox, &key);
             self.remember(&key, uid);
             return;
         }
         let known = self.pods.contains_key(&key);
-        if known && !self.is_new_uid(&key, uid) {
+        if known {
+            self.note_sandbox(sandbox, &key);
+        }
+        if known && !new_uid {
+            self.remember(&key, uid);
             return;
         }
         // Unknown Pods are told by their UID, which is no UUID; and only a first sandbox shows that one is new.
@@ -361,7 +376,24 @@ impl StaticPods {
             || world.ledger.lifecycle.runtime_started(node, seen.time, NODE_START);
         act.set_uid(uid);
         node.clone_into(&mut act.node);
+        self.note_sandbox(sandbox, &act.key);
         self.open(act, world);
+    }
+
+    /// A sandbox of a static Pod ended: without a kubelet's log this is how a removal shows, unless another follows.
+    fn sandbox_stopped(&mut self, seen: Seen<'_>, sandbox: &str, world: &mut World) {
+        let Some(key) = self.sandboxes.remove(sandbox) else { return };
+        let (namespace, name) = &key;
+        let cite = seen.cite(format!("runtime: sandbox of static Pod {namespace}/{name} stopped"));
+        if let Some(act) = self.open_act(&key)
+            && seen.time <= act.first + MIRROR
+        {
+            act.add(cite, Source::Runtime);
+        } else if !self.watches("", world) {
+            let mut act = Act::new(Kind::Removed, key, cite, Source::Runtime);
+            world.instance(seen.feed).clone_into(&mut act.node);
+            self.open(act, world);
+        }
     }
 
     /// Opens an action. What was open about the Pod is over.
@@ -378,6 +410,12 @@ impl StaticPods {
 
     fn open_act(&mut self, key: &(String, String)) -> Option<&mut Act> {
         self.open.iter_mut().find(|act| act.key == *key)
+    }
+
+    fn note_sandbox(&mut self, sandbox: &str, key: &(String, String)) {
+        if self.sandboxes.len() < PODS {
+            self.sandboxes.insert(sandbox.to_owned(), key.clone());
+        }
     }
 
     /// Notes a Pod as static.
@@ -437,3 +475,6 @@ fn words(pod: &PodRef<'_>) -> String {
 fn is_manifest_hash(uid: &str) -> bool {
     uid.len() == 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
+
+#[cfg(test)]
+mod tests;

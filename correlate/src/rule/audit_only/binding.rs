@@ -102,7 +102,13 @@ impl Bindings {
             (Listed::Unknown, Some(first)) => first,
         };
         let Some(from) = Some(since).filter(|since| *since < citation.time) else { return };
-        let draft = draft(binding, feed, citation, from);
+        let mut draft = draft(binding, feed, citation, from);
+        if world.context.policy.is_none() {
+            if self.written.is_empty() {
+                return;
+            }
+            draft.confidence = Confidence::Medium;
+        }
         let namespace = binding.namespace;
         let candidate = CandidateRequest {
             verbs: &["create", "patch", "update"],

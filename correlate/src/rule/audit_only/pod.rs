@@ -48,6 +48,8 @@ pub(super) struct GhostPods {
     accounted: BTreeSet<(String, String)>,
     /// More Pods than can be remembered: nobody can be said not to be among them.
     full: bool,
+    /// A binding of a Pod to a node was recorded: where no policy tells, this shows that they are.
+    bindings_recorded: bool,
     /// By namespace: creates whose name is not recorded, less bindings of Pods with no create of their own.
     unnamed: BTreeMap<String, i64>,
     /// First Pods from the API server after each kubelet's last start.
@@ -82,6 +84,7 @@ impl GhostPods {
                 self.account(key);
             }
             (Verb::Create, "binding") if fact.succeeded() => {
+                self.bindings_recorded = true;
                 if !self.accounted.contains(&key) && self.account(key.clone()) {
                     *self.unnamed.entry(key.0).or_default() -= 1;
                 }
@@ -173,7 +176,14 @@ impl GhostPods {
             _ => return,
         };
         let span = Interval::new(since, sighting.first + BOUND_AFTER);
-        let draft = draft(key, sighting, span);
+        let mut draft = draft(key, sighting, span);
+        if world.context.policy.is_none() {
+            // Whose creates are left out is not known. Nearly every Pod is bound by the scheduler, on record if any is.
+            if !self.bindings_recorded {
+                return;
+            }
+            draft.confidence = Confidence::Medium;
+        }
         let candidate = CandidateRequest {
             verbs: &["create"],
             groups: &[""],

@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use auditgap_records::report::{Confidence, GapObject, Severity};
+use auditgap_records::{Position, Timestamp};
 
 use super::INFO;
 use crate::fact::AuditFact;
+use crate::key::Identity;
 use crate::ledger::requests::summary;
 use crate::lookup::Lookup;
 use crate::verdict::{Cite, GapDraft};
@@ -22,15 +24,23 @@ const TOLD: usize = 1_000;
 #[derive(Debug)]
 struct First {
     fact: Arc<AuditFact>,
-    cite: Cite,
+    time: Timestamp,
+    feed: u16,
+    position: Position,
     told: bool,
+}
+
+impl First {
+    fn cite(&self) -> Cite {
+        Cite { time: self.time, feed: self.feed, position: self.position, summary: summary(&self.fact) }
+    }
 }
 
 /// Ids of the last while.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    known: Lookup<Box<str>, First>,
-    order: VecDeque<Box<str>>,
+    known: Lookup<Identity, First>,
+    order: VecDeque<Identity>,
     told: usize,
 }
 
@@ -40,7 +50,8 @@ impl Ids {
         if fact.audit_id.is_empty() {
             return None;
         }
-        if let Some(first) = self.known.get_mut(&fact.audit_id) {
+        let id = Identity::of(&[&fact.audit_id]);
+        if let Some(first) = self.known.get_mut(&id) {
             if first.told || self.told >= TOLD || !is_another(&first.fact, fact) {
                 return None;
             }
@@ -53,9 +64,9 @@ impl Ids {
         {
             self.known.remove(&oldest);
         }
-        self.order.push_back(fact.audit_id.clone());
-        let first = First { fact: Arc::clone(fact), cite: seen.cite(summary(fact)), told: false };
-        self.known.insert(fact.audit_id.clone(), first);
+        self.order.push_back(id);
+        let Seen { time, feed, position, .. } = seen;
+        self.known.insert(id, First { fact: Arc::clone(fact), time, feed, position, told: false });
         None
     }
 }
@@ -76,7 +87,7 @@ fn is_another(first: &AuditFact, second: &AuditFact) -> bool {
 }
 
 fn reused(first: &First, seen: Seen<'_>, fact: &AuditFact) -> GapDraft {
-    let evidence = vec![first.cite.clone(), seen.cite(summary(fact))];
+    let evidence = vec![first.cite(), seen.cite(summary(fact))];
     let mut draft = GapDraft::new(&INFO, "Two different requests share one audit id", evidence);
     draft.severity = Severity::Low;
     draft.confidence = Confidence::Medium;

@@ -47,6 +47,8 @@ pub(super) struct Act {
     pub(super) http: bool,
     /// Found by what had just started.
     pub(super) at_start: bool,
+    /// It came back with a manifest that it had before.
+    pub(super) same: bool,
     /// Starts of the kubelet in this recording before the last one.
     pub(super) starts_before: usize,
 }
@@ -64,6 +66,7 @@ impl Act {
             refused: None,
             http: false,
             at_start: false,
+            same: false,
             starts_before: 0,
         }
     }
@@ -80,6 +83,14 @@ impl Act {
     pub(super) fn set_uid(&mut self, uid: &str) {
         if !uid.is_empty() {
             uid.clone_into(&mut self.uid);
+        }
+    }
+
+    /// What was gone comes back: replaced, or the same again. A kubelet's own line about the source says more.
+    pub(super) fn come_back(&mut self, same: bool) {
+        if self.source < Source::Kubelet && self.kind != Kind::Appeared {
+            self.kind = Kind::Changed;
+            self.same = same;
         }
     }
 

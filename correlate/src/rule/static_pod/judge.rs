@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use auditgap_records::FeedKind;
 use auditgap_records::host::{FileAccess, HostEvent};
 use auditgap_records::report::{Confidence, ExpectedRequest, GapObject, Path, Severity};
 
@@ -50,6 +51,7 @@ impl StaticPods {
                 let cure = "declare them: --inventory with the manifests' folder, or with `kubectl get pods -A -o json`";
                 return world.cannot_judge(Path::StaticPod, reason, cure, act.first);
             }
+            Kind::Changed if act.same => return world.verdicts.explained(How::Restart),
             Kind::Changed if declared(&act, world) => return world.verdicts.explained(How::Baseline),
             // Deleted through the API, a mirror comes back: the Pod itself was never touched.
             Kind::Changed | Kind::Removed
@@ -57,8 +59,24 @@ impl StaticPods {
             {
                 return world.verdicts.explained(How::Kubelet);
             }
+            Kind::Changed | Kind::Removed
+                if act.source == Source::Mirror && !world.has_feed(FeedKind::Audit) =>
+            {
+                let reason = "a mirror Pod was deleted, and whether through the API or for a changed manifest cannot be told";
+                let cure = "give the audit log, or run the kubelet with --v=2";
+                return world.cannot_judge(Path::StaticPod, reason, cure, act.first);
+            }
+            // A node that goes down ends the sandboxes of all its Pods, too.
+            Kind::Removed if act.source == Source::Runtime && !self.is_told(&act) => {
+                let reason = "the runtime ended a static Pod, and whether its manifest is gone or its node went down cannot be told";
+                let cure = "give the kubelets' logs (--kubelet NODE=FILE), written with --v=2";
+                return world.cannot_judge(Path::StaticPod, reason, cure, act.first);
+            }
             kind => kind,
         };
+        if let Some(known) = self.pods.get_mut(&act.key) {
+            known.told = true;
+        }
         let draft = self.draft(kind, act, world);
         world.report(draft);
     }
@@ -66,6 +84,10 @@ impl StaticPods {
     /// Whether all static Pods of the node are known from an earlier start in this recording.
     fn complete_before(&self, act: &Act) -> bool {
         act.source == Source::Kubelet && act.starts_before > 0
+    }
+
+    fn is_told(&self, act: &Act) -> bool {
+        self.pods.get(&act.key).is_some_and(|known| known.told)
     }
 
     fn draft(&self, kind: Kind, act: Act, world: &World) -> GapDraft {
