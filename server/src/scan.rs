@@ -15,6 +15,7 @@ use crate::output::write_report;
 use crate::progress::Progress;
 use crate::raw;
 use crate::reading::read_feeds;
+use crate::render::visible;
 
 /// Name of a cluster that nobody named.
 const UNNAMED: &str = "unnamed";
@@ -55,12 +56,13 @@ pub(crate) fn judge(args: &InputArgs, inputs: &mut Inputs) -> Report {
     let inventory: Inventory = std::mem::take(&mut inputs.inventory);
     let mut engine = Engine::new(Context::new(cluster, policy, inventory, Settings::default()));
     let progress = Progress::new(inputs.bytes(), !args.no_progress);
-    read_feeds(&mut engine, inputs.feeds.clone(), threads(args), &progress);
+    let mut troubles = read_feeds(&mut engine, inputs.feeds.clone(), threads(args), &progress);
     progress.finish();
     let names: Vec<String> = inputs.files.iter().map(|file| file.shown.clone()).collect();
     let mut report = engine.finish(&names).report;
-    for trouble in raw::fill(&mut report, &inputs.files) {
-        let _ = writeln!(io::stderr(), "auditgap: {trouble}");
+    troubles.extend(raw::fill(&mut report, &inputs.files));
+    for trouble in troubles {
+        let _ = writeln!(io::stderr(), "auditgap: {}", visible(&trouble));
     }
     report
 }

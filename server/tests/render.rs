@@ -1,10 +1,11 @@
 //! The report's forms: complete, and harmless whatever the logs said.
 
 #[cfg(test)]
-mod support;
+#[path = "support/reports.rs"]
+mod reports;
 
 use auditgap_server::cli::OutputFormat;
-use support::{hostile, rendered, sample};
+use reports::{hostile, rendered, sample};
 
 #[test]
 fn text_says_the_verdict_and_the_coverage_first() {

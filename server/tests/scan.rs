@@ -1,13 +1,14 @@
 //! The command as it is used: files on a disk in, a report and an exit code out.
 
 #[cfg(test)]
-mod support;
+#[path = "support/folder.rs"]
+mod folder;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use folder::{Folder, audit_line, etcd_put_line, gzip, kubelet_line, unasked_line, watch_line, zstd};
 use serde_json::Value;
-use support::{Folder, audit_line, etcd_put_line, gzip, kubelet_line, unasked_line, watch_line, zstd};
 
 #[test]
 fn a_wrong_command_line_is_said_and_ends_with_2() {

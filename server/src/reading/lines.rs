@@ -57,17 +57,17 @@ impl LineChunks {
                 buffer.truncate(before + end + 1);
                 return (self.hand_out(buffer.len() as u64, buffer), more);
             }
-            if buffer.len() > self.limit {
+            if buffer.len() > self.limit + 1 {
                 return self.skip_line(source, buffer);
             }
         }
     }
 
-    /// Hands out the beginning of a line that is too long to be kept, one byte beyond the bound so that the parser
-    /// sees that it is; its rest is read and let go.
+    /// Hands out the beginning of a line that is too long to be kept, so far beyond the bound (which does not count a
+    /// carriage return) that the parser sees that it is; its rest is read and let go.
     fn skip_line(&mut self, source: &mut impl Read, buffer: &mut Vec<u8>) -> (Option<Position>, More) {
         let mut length = buffer.len() as u64;
-        buffer.truncate(self.limit + 1);
+        buffer.truncate(self.limit + 2);
         loop {
             self.carry.clear();
             let more = read_some(source, self.chunk, &mut self.carry);

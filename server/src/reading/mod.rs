@@ -40,8 +40,13 @@ pub(crate) struct FeedSource {
     pub(crate) notes: Vec<String>,
 }
 
-/// Reads all feeds into the engine.
-pub(crate) fn read_feeds(engine: &mut Engine, feeds: Vec<FeedSource>, threads: usize, progress: &Progress) {
+/// Reads all feeds into the engine. Gives back what could not be read, in words.
+pub(crate) fn read_feeds(
+    engine: &mut Engine,
+    feeds: Vec<FeedSource>,
+    threads: usize,
+    progress: &Progress,
+) -> Vec<String> {
     let key = digest_key();
     let mut inbox = Vec::with_capacity(feeds.len());
     let mut sources = Vec::with_capacity(feeds.len());
@@ -63,8 +68,8 @@ pub(crate) fn read_feeds(engine: &mut Engine, feeds: Vec<FeedSource>, threads: u
         }
         // The workers' own copies keep the channel open for as long as there is work.
         drop(sender);
-        judge(engine, &receiver, &mut inbox);
-    });
+        judge(engine, &receiver, &mut inbox)
+    })
 }
 
 /// What the workers share.
@@ -187,7 +192,8 @@ struct Inbox {
     leftovers: Leftovers,
 }
 
-fn judge(engine: &mut Engine, receiver: &Receiver<Delivery>, inbox: &mut [Inbox]) {
+fn judge(engine: &mut Engine, receiver: &Receiver<Delivery>, inbox: &mut [Inbox]) -> Vec<String> {
+    let mut troubles = Vec::new();
     for Delivery { feed, sequence, portion, last } in receiver {
         let Some(inbox) = inbox.get_mut(feed) else { continue };
         inbox.early.insert(sequence, (portion, last));
@@ -197,10 +203,12 @@ fn judge(engine: &mut Engine, receiver: &Receiver<Delivery>, inbox: &mut [Inbox]
             engine.push(inbox.id, portion.batch);
             if last {
                 let leftovers = std::mem::take(&mut inbox.leftovers);
+                troubles.extend_from_slice(leftovers.troubles());
                 engine.feed_end(inbox.id, leftovers.summary(std::mem::take(&mut inbox.notes)));
             }
         }
     }
+    troubles
 }
 
 /// A key that nobody who writes logs can know. It decides nothing but which records are copies of one another.

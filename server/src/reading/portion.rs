@@ -39,6 +39,11 @@ impl Leftovers {
         self.broken.push(what);
     }
 
+    /// Files that could not be read to their end, and why.
+    pub(super) fn troubles(&self) -> &[String] {
+        &self.broken
+    }
+
     /// Adds what a later chunk of the same feed left.
     pub(super) fn absorb(&mut self, later: Self) {
         self.rejected += later.rejected;

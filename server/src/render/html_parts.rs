@@ -4,7 +4,7 @@ use auditgap_records::report::{Evidence, ExpectedRequest, Gap, Incident, Severit
 use maud::{Markup, html};
 
 use super::escape::visible;
-use super::summary::{counted, grouped, moment, moments, path_in_words, span_in_words};
+use super::summary::{counted, grouped, moment, moments, path_in_words, span_in_words, story};
 use super::text::{object, policy_rule};
 
 /// An element id that is safe in a link, whatever the id was made of.
@@ -39,7 +39,7 @@ pub(super) fn incident(incident: &Incident, members: &[&Gap]) -> Markup {
                 span.when { (moments(incident.first_seen, incident.last_seen)) }
             }
             h3 { a href={ "#" (anchor("incident", &incident.id)) } { (visible(&incident.title)) } }
-            @if !incident.story.is_empty() { p { (visible(&incident.story)) } }
+            @if let Some(story) = story(incident, members) { p { (visible(story)) } }
             @if members.len() > 1 {
                 ol.members {
                     @for gap in members {

@@ -14,8 +14,14 @@ use super::summary::{grouped, moment, span_in_words};
 const UNITS: f64 = 1000.0;
 /// Height of a lane in the same units.
 const HEIGHT: f64 = 20.0;
-/// Marks on the time axis beside its two ends.
-const TICKS: i64 = 5;
+/// Marks on the time axis, at the most.
+const TICKS: i64 = 7;
+/// Distances between marks that are easy to read, in seconds: up to a year.
+const STEPS: [i64; 20] = [
+    1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 172_800,
+    604_800, 2_592_000, 31_536_000,
+];
+const SECOND: i64 = 1_000_000_000;
 
 /// The picture, or nothing when there is no time to show.
 pub(super) fn lanes(report: &Report) -> Markup {
@@ -23,7 +29,7 @@ pub(super) fn lanes(report: &Report) -> Markup {
     html! {
         figure.lanes aria-label="What each feed covers over time" {
             div.axis aria-hidden="true" {
-                @for (left, text) in axis(window) { span style={ "left:" (left) "%" } { (text) } }
+                @for (left, text) in axis(window) { span style={ "left:" (format!("{left:.2}")) "%" } { (text) } }
             }
             @if !report.gaps.is_empty() {
                 div.label { "gaps" }
@@ -96,19 +102,23 @@ fn place(moment: Timestamp, window: Interval) -> f64 {
     share.clamp(0.0, 1.0) * UNITS
 }
 
-/// Marks of the time axis: how far from the left in percent, and what to write.
-fn axis(window: Interval) -> Vec<(i64, String)> {
+/// Marks of the time axis, at round times: how far from the left in percent, and what to write.
+fn axis(window: Interval) -> Vec<(f64, String)> {
     let length = window.to.nanos_since(window.from);
+    let step = STEPS.into_iter().find(|step| length / (step * SECOND) <= TICKS).unwrap_or(i64::MAX / SECOND)
+        * SECOND;
+    let first = window.from.0.div_euclid(step).saturating_add(1).saturating_mul(step);
     (0..=TICKS)
-        .map(|tick| {
-            let time = Timestamp(window.from.0.saturating_add(length / TICKS * tick));
-            // Seconds are enough on an axis; days are said once where all marks share one.
-            let text = moment(Timestamp(time.0.div_euclid(1_000_000_000) * 1_000_000_000));
+        .map(|tick| Timestamp(first.saturating_add(step.saturating_mul(tick))))
+        .take_while(|time| *time < window.to)
+        .map(|time| {
+            let text = moment(time);
             let short = match text.split_once(' ') {
-                Some((_, clock)) if tick > 0 && length < 86_400_000_000_000 => clock.to_owned(),
-                _ => text,
+                Some((_, clock)) if step < 86_400 * SECOND => clock.to_owned(),
+                Some((day, _)) => day.to_owned(),
+                None => text,
             };
-            (tick * 100 / TICKS, short)
+            (place(time, window) * 100.0 / UNITS, short)
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use auditgap_records::report::{Coverage, Path, Report, Severity, Unassessable};
+use auditgap_records::report::{Coverage, Gap, Incident, Path, Report, Severity, Unassessable};
 use auditgap_records::{Interval, Timestamp};
 
 /// The counts behind the first line.
@@ -212,6 +212,12 @@ fn duration_in_words(duration: Duration) -> String {
         3_600..172_800 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60).replace(" 0 min", ""),
         _ => format!("{} days {} h", seconds / 86_400, seconds % 86_400 / 3_600).replace(" 0 h", ""),
     }
+}
+
+/// An incident's story, unless it only strings together the titles of its gaps, which are listed below it anyway.
+pub(super) fn story<'i>(incident: &'i Incident, members: &[&Gap]) -> Option<&'i str> {
+    let retold = members.iter().take(2).all(|gap| incident.story.contains(&gap.title));
+    (!incident.story.is_empty() && !retold).then_some(incident.story.as_str())
 }
 
 /// The span of an item that could not be judged, if it has one.

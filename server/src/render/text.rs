@@ -8,7 +8,7 @@ use auditgap_records::report::{Evidence, Gap, Incident, Report, Severity};
 use auditgap_records::{FeedKind, Interval};
 
 use super::summary::{
-    Summary, counted, grouped, moment, path_in_words, span_in_words, times_of_day, unassessable_span,
+    Summary, counted, grouped, moment, path_in_words, span_in_words, story, times_of_day, unassessable_span,
 };
 use super::text_page::{Page, Tone};
 
@@ -79,7 +79,9 @@ fn incident_block(incident: &Incident, members: &[&Gap], page: &mut Page<'_>) ->
         incident.id
     );
     page.line(2, &[(Tone::Faint, &when)])?;
-    page.paragraph(2, "", Tone::Plain, &incident.story)?;
+    if let Some(story) = story(incident, members) {
+        page.paragraph(2, "", Tone::Plain, story)?;
+    }
     for gap in members {
         page.gap()?;
         gap_block(gap, 2, page)?;
