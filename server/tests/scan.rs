@@ -34,9 +34,9 @@ fn an_empty_folder_is_no_report() {
 #[test]
 fn feeds_are_found_and_what_is_not_one_is_named() {
     let folder = Folder::new();
-    folder.write("node-7/kubelet.log", &kubelet_line(1));
-    folder.write("audit/audit.log", &audit_line(1));
-    folder.write("etcd-watch.jsonl", &watch_line(1));
+    folder.write("node-7/kubelet.log", kubelet_line(1));
+    folder.write("audit/audit.log", audit_line(1));
+    folder.write("etcd-watch.jsonl", watch_line(1));
     folder.write("README.txt", "how these logs were taken\n");
     folder
         .write("audit-policy.yaml", "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n");
@@ -69,7 +69,7 @@ fn compressed_and_rotated_files_give_the_report_of_the_plain_one() {
             report["gaps"].as_array().unwrap().len(),
         )
     };
-    let plain = report(&|folder| folder.write("audit.log", &lines.concat()));
+    let plain = report(&|folder| folder.write("audit.log", lines.concat()));
     assert_eq!(plain.1, 300);
     let compressed = report(&|folder| folder.write("audit.log.gz", gzip(lines.concat().as_bytes())));
     let zstd = report(&|folder| folder.write("audit.log.zst", zstd(lines.concat().as_bytes())));
@@ -128,12 +128,25 @@ fn damaged_lines_are_kept_with_their_place_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_line_beyond_all_bounds_is_let_go_and_the_next_is_read() {
+    let folder = Folder::new();
+    folder.write("audit.log", audit_line(1) + &"x".repeat(17 << 20) + "\n" + &audit_line(2));
+    let run = folder.run(&["scan", ".", "--format", "json"]);
+    assert_eq!(run.code, 0, "{}", run.said);
+    let feed = &run.json()["coverage"][0];
+    assert_eq!((&feed["records"], &feed["rejected"]), (&Value::from(2), &Value::from(1)));
+    let reject = &feed["rejects"][0];
+    assert_eq!(reject["line"], 2);
+    assert!(reject["reason"].as_str().unwrap().contains("longer than"), "{reject}");
+}
+
+#[test]
 fn what_cannot_be_read_is_said_and_the_rest_is_judged() {
     let folder = Folder::new();
     folder.write("audit.log", audit_line(1));
     folder.write("secret.log", "x");
     std::os::unix::fs::symlink("/dev/null", folder.path("link.log")).unwrap();
-    fs::set_permissions(folder.path("secret.log"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path("secret.log"), fs::Permissions::from_mode(0o000)).unwrap();
     let run = folder.run(&["scan", "."]);
     assert_eq!(run.code, 0, "{}", run.said);
     assert!(run.said.contains("link.log: a link"), "{}", run.said);
