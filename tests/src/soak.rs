@@ -98,14 +98,17 @@ impl Soak {
             let ready = batch.records.partition_point(|record| record.time < until);
             *ahead = batch.records.split_off(ready);
             number_revisions(&mut batch.records, &mut self.revision, &mut self.created);
-            self.records += ready as u64;
+            for record in &mut batch.records {
+                self.records += 1;
+                record.position.offset = self.records;
+            }
             engine.push(*feed, batch);
         }
     }
 
     fn add(&mut self, feed: usize, time: i64, body: Body<'_>) {
         self.digest = self.digest.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let position = Position { file: feed as u32, offset: self.digest, ..Position::default() };
+        let position = Position { file: feed as u32, ..Position::default() };
         self.condensers[feed].add(Record {
             time: Timestamp(time),
             seen: None,

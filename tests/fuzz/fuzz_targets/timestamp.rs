@@ -2,9 +2,8 @@
 #![no_main]
 
 use auditgap_records::Timestamp;
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
+libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Some(moment) = Timestamp::parse(text) {
         assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment), "{text:?}");
     }

@@ -1,5 +1,6 @@
 //! Drives the engine with records without end and prints its resident memory. See `docs/benchmarks.md`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -54,6 +55,11 @@ fn main() -> io::Result<ExitCode> {
     let last = Memory::of("self").unwrap_or_default().resident;
     let report = engine.finish(&[]).report;
     writeln!(out, "{:?}, explained by {:?}", report.totals, report.explained_by)?;
+    let mut rules = BTreeMap::<&str, (u64, &str)>::new();
+    for gap in &report.gaps {
+        rules.entry(&gap.rule).or_insert((0, &gap.why)).0 += gap.count;
+    }
+    writeln!(out, "gaps by rule, with the first of each: {rules:?}")?;
     let flat = last <= settled + settled * cli.slack / 100;
     writeln!(
         out,

@@ -393,7 +393,8 @@ fn kubelet_restart(world: &mut World) {
     world.later(200 * MILLI, move |world| {
         world.kubelet(node, 0, r#"server.go:193] "Starting to listen" address="0.0.0.0" port=10250"#);
         world.kubelet(node, 0, r#"server.go:1291] "Started kubelet""#);
-        let here: Vec<_> = world.pods.values().filter(|pod| pod.node == node).cloned().collect();
+        let here: Vec<_> =
+            world.pods.values().filter(|pod| pod.node == node && pod.is_proper()).cloned().collect();
         for pod in here.iter().filter(|pod| pod.owner.is_empty()) {
             let line =
                 format!(r#"kubelet.go:2724] "SyncLoop ADD" source="file" pods=["{}"]"#, pod.full_name());

@@ -38,6 +38,11 @@ impl Pod {
         format!("{}/{}", self.namespace, self.name)
     }
 
+    /// It is no bypass: one of a workload, or a static Pod of the baseline.
+    pub(crate) fn is_proper(&self) -> bool {
+        self.old || !self.owner.is_empty()
+    }
+
     fn metadata(&self) -> String {
         format!(
             "&PodSandboxMetadata{{Name:{},Uid:{},Namespace:{},Attempt:0,}}",
