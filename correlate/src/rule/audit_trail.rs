@@ -173,7 +173,7 @@ impl AuditTrail {
                 self.plugin_error(seen, plugin, *events, error, world);
             }
             ApiServerLine::AuditBufferFull => {
-                self.hole(seen.time, world, "the audit buffer was full");
+                note_hole(seen.time, world, "the audit buffer was full");
                 let cite = seen.cite("API server: audit buffer full, events dropped");
                 let why = "The API server's audit buffer was full, and events that came then were dropped. A flood of \
                            requests does that, meant or not.";
@@ -209,17 +209,13 @@ impl AuditTrail {
             _ => true,
         };
         if lossy {
-            self.hole(seen.time, world, "an audit backend failed to store events");
+            note_hole(seen.time, world, "an audit backend failed to store events");
         }
         let cite = seen.cite(format!("API server: audit backend {plugin} lost {events} events: {error}"));
         let why = "An audit backend of the API server failed to store events. The requests were served all the same, \
                    and their records are missing from that backend. A body that cannot be encoded does this, and one \
                    such event can take its whole batch with it.";
         self.lose(format!("Audit events were lost by the backend {plugin}"), why, error, events, cite);
-    }
-
-    fn hole(&self, time: Timestamp, world: &mut World, why: &str) {
-        world.feeds.add_audit_hole(Interval::new(time - LOSS, time + LOSS), why);
     }
 
     /// A server ends: what its batches hold does not arrive.
@@ -272,6 +268,10 @@ impl AuditTrail {
     }
 }
 
+fn note_hole(time: Timestamp, world: &mut World, why: &str) {
+    world.feeds.add_audit_hole(Interval::new(time - LOSS, time + LOSS), why);
+}
+
 fn info(title: String, cites: Vec<Cite>) -> GapDraft {
     let count = cites.len() as u64;
     let mut draft = GapDraft::new(&INFO, title, cites);
@@ -287,7 +287,7 @@ fn report_loss(loss: Loss, world: &mut World) {
     draft.confidence = Confidence::Certain;
     draft.techniques = vec!["AU4"];
     draft.object = GapObject { resource: "audit".to_owned(), ..GapObject::default() };
-    draft.why = loss.why.to_owned();
+    loss.why.clone_into(&mut draft.why);
     if !loss.error.is_empty() {
         draft.why.push_str(&format!(" {} event(s) are concerned. The error: {}", loss.events, loss.error));
     }

@@ -12,17 +12,17 @@ use std::time::Duration;
 use auditgap_records::Timestamp;
 use auditgap_records::kubelet::{KubeletLine, PodRef, PodSource, SyncOp};
 use auditgap_records::report::Path;
-use auditgap_records::runtime::RuntimeLine;
 
 use super::{Rule, RuleInfo};
-use crate::fact::{AuditFact, Fact, Verb};
-use crate::ledger::requests::summary;
+use crate::fact::Fact;
 use crate::verdict::{Cite, How};
 use crate::world::{Seen, World};
 
 mod act;
 mod baseline;
 mod judge;
+mod mirror;
+mod sandbox;
 mod settings;
 
 use act::{Act, Kind, Source};
@@ -72,6 +72,8 @@ struct Known {
     /// UIDs that it had on the node: each is made of its manifest.
     uids: BTreeSet<String>,
     loaded: bool,
+    /// The node by its own name, from its requests: a log is often named after its file.
+    node: String,
     /// Told of as a gap.
     told: bool,
 }
@@ -253,157 +255,17 @@ impl StaticPods {
         }
     }
 
-    /// Requests of a node's user about Pods.
-    fn observe_request(&mut self, seen: Seen<'_>, fact: &AuditFact, world: &mut World) {
-        let Some(node) = fact.node() else { return };
-        if !self.nodes.contains_key(node) && self.nodes.len() < PODS {
-            self.nodes.insert(node.to_owned(), seen.time);
-        }
-        let about_pod = &*fact.resource == "pods" && fact.subresource.is_empty() && fact.group.is_empty();
-        if !about_pod || fact.name.is_empty() || fact.code == 0 {
-            return;
-        }
-        match fact.verb {
-            Verb::Create => self.mirror_requested(seen, fact, node, world),
-            Verb::Delete if fact.succeeded() => self.mirror_delete_requested(seen, fact, node, world),
-            _ => {}
-        }
-    }
-
-    /// A node's user creates no other Pods than mirrors.
-    fn mirror_requested(&mut self, seen: Seen<'_>, fact: &AuditFact, node: &str, world: &mut World) {
-        let key = (fact.namespace.to_string(), fact.name.to_string());
-        let uid = &*fact.submitted_uid;
-        let refused = (!fact.succeeded()).then(|| format!("the API server answered {}", fact.code));
-        let exists = fact.code == 409;
-        let new_uid = self.is_new_uid(&key, uid);
-        let cite = seen.cite(summary(fact));
-        if let Some(act) = self.open_act(&key)
-            && seen.time <= act.first + MIRROR + REPLACED
-        {
-            node.clone_into(&mut act.node);
-            act.come_back(!uid.is_empty() && !new_uid);
-            if act.kind != Kind::Removed {
-                act.set_uid(uid);
-                if !exists {
-                    act.refuse(refused.as_deref());
-                    act.add(cite, Source::Audit);
-                }
-            }
-            self.remember(&key, uid);
-            return;
-        }
-        let known = self.pods.contains_key(&key);
-        if known && !new_uid {
-            if fact.succeeded() {
-                world.verdicts.explained(How::Kubelet);
-            }
-            return;
-        }
-        if exists && !known {
-            // Its mirror was there before.
-            self.note(&key, uid);
-            return;
-        }
-        let kind = if known { Kind::Changed } else { Kind::Appeared };
-        let mut act = Act::new(kind, key, cite, Source::Audit);
-        act.at_start = self.nodes.get(node).is_some_and(|first| seen.time <= *first + NODE_START);
-        act.refuse(refused.as_deref());
-        act.set_uid(uid);
-        node.clone_into(&mut act.node);
-        self.open(act, world);
-    }
-
-    fn mirror_delete_requested(&mut self, seen: Seen<'_>, fact: &AuditFact, node: &str, world: &mut World) {
-        let key = (fact.namespace.to_string(), fact.name.to_string());
-        let cite = seen.cite(summary(fact));
-        if let Some(act) = self.open_act(&key)
-            && seen.time <= act.first + MIRROR
-        {
-            act.add(cite, Source::Audit);
-            return;
-        }
-        if self.pods.contains_key(&key) && !self.watches(node, world) {
-            let mut act = Act::new(Kind::Removed, key, cite, Source::Audit);
-            node.clone_into(&mut act.node);
-            self.open(act, world);
-        }
-    }
-
-    fn observe_runtime(&mut self, seen: Seen<'_>, line: &RuntimeLine<'_>, world: &mut World) {
-        let first = *self.runtimes.entry(seen.feed).or_insert(seen.time);
-        let (identity, sandbox) = match line {
-            RuntimeLine::RunPodSandbox { identity, sandbox: Some(sandbox), .. } => (identity, sandbox),
-            RuntimeLine::StopPodSandbox { sandbox } => return self.sandbox_stopped(seen, sandbox, world),
-            _ => return,
-        };
-        let key = (identity.namespace.to_string(), identity.name.to_string());
-        let uid = &*identity.uid;
-        let cite = seen.cite(format!(
-            "runtime: sandbox for static Pod {}/{}, UID {uid}",
-            identity.namespace, identity.name
-        ));
-        let new_uid = self.is_new_uid(&key, uid);
-        if let Some(act) = self.open_act(&key)
-            && seen.time <= act.first + MIRROR
-        {
-            if act.source == Source::Runtime {
-                act.come_back(!new_uid);
-            }
-            act.set_uid(uid);
-            act.add(cite, Source::Runtime);
-            self.note_sandbox(sandbox, &key);
-            self.remember(&key, uid);
-            return;
-        }
-        let known = self.pods.contains_key(&key);
-        if known {
-            self.note_sandbox(sandbox, &key);
-        }
-        if known && !new_uid {
-            self.remember(&key, uid);
-            return;
-        }
-        // Unknown Pods are told by their UID, which is no UUID; and only a first sandbox shows that one is new.
-        let by_uid = is_manifest_hash(uid) && identity.attempt == 0;
-        if !known && (!by_uid || self.watches("", world)) {
-            return;
-        }
-        let kind = if known { Kind::Changed } else { Kind::Appeared };
-        let mut act = Act::new(kind, key, cite, Source::Runtime);
-        let node = world.instance(seen.feed);
-        act.at_start = seen.time <= first + NODE_START
-            || world.ledger.lifecycle.runtime_started(node, seen.time, NODE_START);
-        act.set_uid(uid);
-        node.clone_into(&mut act.node);
-        self.note_sandbox(sandbox, &act.key);
-        self.open(act, world);
-    }
-
-    /// A sandbox of a static Pod ended: without a kubelet's log this is how a removal shows, unless another follows.
-    fn sandbox_stopped(&mut self, seen: Seen<'_>, sandbox: &str, world: &mut World) {
-        let Some(key) = self.sandboxes.remove(sandbox) else { return };
-        let (namespace, name) = &key;
-        let cite = seen.cite(format!("runtime: sandbox of static Pod {namespace}/{name} stopped"));
-        if let Some(act) = self.open_act(&key)
-            && seen.time <= act.first + MIRROR
-        {
-            act.add(cite, Source::Runtime);
-        } else if !self.watches("", world) {
-            let mut act = Act::new(Kind::Removed, key, cite, Source::Runtime);
-            world.instance(seen.feed).clone_into(&mut act.node);
-            self.open(act, world);
-        }
-    }
-
     /// Opens an action. What was open about the Pod is over.
-    fn open(&mut self, act: Act, world: &mut World) {
+    fn open(&mut self, mut act: Act, world: &mut World) {
         let key = act.key.clone();
         self.judge_where(|open| open.key == key, world);
         let loaded = act.kind != Kind::Removed;
         self.note(&key, &act.uid);
         if let Some(known) = self.pods.get_mut(&key) {
             known.loaded = loaded;
+            if !known.node.is_empty() {
+                act.node.clone_from(&known.node);
+            }
         }
         self.open.push(act);
     }
@@ -435,6 +297,12 @@ impl StaticPods {
         }
     }
 
+    fn at_home(&mut self, key: &(String, String), node: &str) {
+        if let Some(known) = self.pods.get_mut(key) {
+            node.clone_into(&mut known.node);
+        }
+    }
+
     /// Whether a UID shows another manifest than any seen of this Pod.
     fn is_new_uid(&self, key: &(String, String), uid: &str) -> bool {
         let Some(known) = self.pods.get(key) else { return !uid.is_empty() };
@@ -442,12 +310,18 @@ impl StaticPods {
         !uid.is_empty() && !known.uids.is_empty() && !known.uids.contains(uid)
     }
 
-    /// Whether a kubelet's own log tells of the loads of a node; of any node if none is named.
+    /// Whether a kubelet's own log tells of the loads of the node whose runtime a feed speaks of.
+    fn watches_beside(&self, runtime: u16, world: &World) -> bool {
+        let node = world.node_of(runtime);
+        self.kubelets.iter().any(|(feed, kubelet)| kubelet.tells_loads && world.node_of(*feed) == node)
+    }
+
+    /// Whether a kubelet's own log tells of the loads of a node.
     fn watches(&self, node: &str, world: &World) -> bool {
         self.kubelets.iter().filter(|(_, kubelet)| kubelet.tells_loads).any(|(feed, _)| {
             let instance = world.instance(*feed);
             // A log whose name is no node's may be any node's.
-            node.is_empty() || instance == node || !self.nodes.contains_key(instance)
+            instance == node || !self.nodes.contains_key(instance)
         })
     }
 
@@ -469,11 +343,6 @@ fn key_of(pod: &PodRef<'_>) -> (String, String) {
 
 fn words(pod: &PodRef<'_>) -> String {
     format!("{}/{}", pod.namespace, pod.name)
-}
-
-/// A kubelet makes 32 hexadecimal digits of a manifest, where the API server gives a UUID.
-fn is_manifest_hash(uid: &str) -> bool {
-    uid.len() == 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -74,11 +74,11 @@ impl GhostPods {
         }
         let key = (fact.namespace.to_string(), fact.name.to_string());
         match (fact.verb, &*fact.subresource) {
-            (Verb::Create, "") if fact.name.is_empty() => {
-                if fact.succeeded() {
-                    *self.unnamed.entry(key.0).or_default() += 1;
-                }
+            (Verb::Create, "") if fact.name.is_empty() && fact.succeeded() => {
+                *self.unnamed.entry(key.0).or_default() += 1;
             }
+            // The first stage of a create knows no name yet.
+            (Verb::Create, "") if fact.name.is_empty() => {}
             // Of a refused mirror the kubelet still runs the Pod; a request without an end may have created it.
             (Verb::Create, "") if fact.is_node || fact.succeeded() || fact.code == 0 => {
                 self.account(key);

@@ -9,7 +9,8 @@ use auditgap_records::report::{Confidence, ExpectedRequest, GapObject, Path, Sev
 
 use super::act::{Act, Kind, Source};
 use super::baseline::{self, Listing, Load};
-use super::{INFO, StaticPods, is_manifest_hash};
+use super::sandbox::is_manifest_hash;
+use super::{INFO, StaticPods};
 use crate::fact::Verb;
 use crate::key::ObjectKey;
 use crate::ledger::host::{HostTrace, process_words};
@@ -46,7 +47,7 @@ impl StaticPods {
             Kind::Appeared if copy => return world.verdicts.explained(How::Kubelet),
             Kind::Appeared if listing == Listing::Known => return world.verdicts.explained(How::Baseline),
             Kind::Appeared if listing == Listing::Differs => Kind::Changed,
-            Kind::Appeared if listing == Listing::None && act.at_start && !self.complete_before(&act) => {
+            Kind::Appeared if listing == Listing::None && act.at_start && !complete_before(&act) => {
                 let reason = "static Pods were there when a kubelet or node started, and no inventory from before lists any";
                 let cure = "declare them: --inventory with the manifests' folder, or with `kubectl get pods -A -o json`";
                 return world.cannot_judge(Path::StaticPod, reason, cure, act.first);
@@ -79,11 +80,6 @@ impl StaticPods {
         }
         let draft = self.draft(kind, act, world);
         world.report(draft);
-    }
-
-    /// Whether all static Pods of the node are known from an earlier start in this recording.
-    fn complete_before(&self, act: &Act) -> bool {
-        act.source == Source::Kubelet && act.starts_before > 0
     }
 
     fn is_told(&self, act: &Act) -> bool {
@@ -206,6 +202,11 @@ impl StaticPods {
     }
 }
 
+/// Whether all static Pods of the node are known from an earlier start in this recording.
+fn complete_before(act: &Act) -> bool {
+    act.source == Source::Kubelet && act.starts_before > 0
+}
+
 /// Whether a person declared the Pod as it now is.
 fn declared(act: &Act, world: &World) -> bool {
     let (namespace, name) = &act.key;
@@ -248,8 +249,7 @@ fn refusal(error: &str) -> Option<&'static str> {
 fn techniques(kind: Kind, refusal: Option<&'static str>, uid: &str, http: bool) -> Vec<&'static str> {
     let mut techniques = vec![match kind {
         Kind::Appeared => refusal.unwrap_or("SP1"),
-        Kind::Changed => "SP4",
-        Kind::Removed => "SP4",
+        Kind::Changed | Kind::Removed => "SP4",
     }];
     if http {
         techniques.push("SP5");
