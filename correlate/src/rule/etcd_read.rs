@@ -378,7 +378,7 @@ fn report(read: &Read, why: &str, world: &mut World) {
     draft.threads.extend(read.remote.as_ref().map(|remote| format!("etcd-client:{remote}")));
     draft.why = format!("etcd served a read of {what} at {}, and not to the API server: {why}.", read.first);
     if let Some(count) = read.count.filter(|count| *count > 0) {
-        draft.why.push_str(&format!(" {count} keys were returned."));
+        draft.why.push_str(&format!(" Keys returned: {count}."));
     }
     draft.why.push_str(" Reads in etcd pass by audit and admission altogether.");
     world.report(draft);

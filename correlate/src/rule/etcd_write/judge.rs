@@ -82,11 +82,12 @@ impl EtcdWrite {
         if foreign_form {
             let mut draft = draft(write, world);
             draft.confidence = Confidence::Certain;
+            self.explain_absence(&mut draft, write, time, world);
             draft.why.push_str(
-                "Its value is JSON, while the API server stores this kind of object in its binary form: whatever \
+                " Its value is JSON, while the API server stores this kind of object in its binary form: whatever \
                  wrote it, it was not the API server.",
             );
-            self.explain_absence(&mut draft, write, time, world);
+            draft.confidence = Confidence::Certain;
             world.report(draft);
             return;
         }
@@ -287,7 +288,11 @@ impl EtcdWrite {
             }
             None => {
                 let reason = "a key that hung on a lease is gone: whether the lease ended or somebody deleted the key cannot be told";
-                let cure = "have etcd log at debug level, or give the API server's log (its --event-ttl)";
+                let cure = if leased_kind {
+                    "have etcd log at debug level, or give the API server's log (its --event-ttl)"
+                } else {
+                    "have etcd log at debug level"
+                };
                 world.cannot_judge(Path::EtcdApi, reason, cure, write.time);
                 true
             }
@@ -494,7 +499,7 @@ fn report_foreign(request: &LogWrite, why: &str, world: &mut World) {
     if let Some(count) =
         request.response_count.filter(|count| *count > 0 && target.kind == RevisionKind::Delete)
     {
-        let _ = write!(draft.why, " It deleted {count} keys.");
+        let _ = write!(draft.why, " Keys deleted: {count}.");
     }
     world.report(draft);
 }
