@@ -32,6 +32,11 @@ pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode> {
 
 /// Finds out what there is to read and says so.
 pub(crate) fn look(args: &InputArgs) -> Result<Inputs> {
+    if args.is_empty() {
+        bail!(
+            "nothing to read: name a folder of logs, or files with --audit, --kubelet, --etcd, … (see --help)"
+        );
+    }
     let inputs = gather(args)?;
     // Whether anybody listens is not worth an error.
     let _ = announce(&inputs, &mut io::stderr().lock());

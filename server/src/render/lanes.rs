@@ -110,7 +110,8 @@ fn axis(window: Interval) -> Vec<(f64, String)> {
     let first = window.from.0.div_euclid(step).saturating_add(1).saturating_mul(step);
     (0..=TICKS)
         .map(|tick| Timestamp(first.saturating_add(step.saturating_mul(tick))))
-        .take_while(|time| *time < window.to)
+        // A mark at the very end would stand half outside.
+        .take_while(|time| place(*time, window) < 0.97 * UNITS)
         .map(|time| {
             let text = moment(time);
             let short = match text.split_once(' ') {
