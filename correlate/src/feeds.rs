@@ -1,9 +1,12 @@
 //! What each feed showed, and when it showed nothing.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auditgap_records::{Feed, FeedKind, Interval, Timestamp};
+
+use crate::nodes::Nodes;
 
 /// Pauses shorter than this are not kept.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -54,10 +57,11 @@ impl Activity {
     pub(crate) fn silence_limit(&self, most: Duration) -> Duration {
         let total: u64 = self.pauses.iter().sum();
         let mut above = 0;
-        // The pause that only one in fifty exceeds.
+        // The pause that only one in fifty exceeds, and a few at least: a silence may not make itself usual.
+        let few = (total / 50).max(2);
         let usual = self.pauses.iter().enumerate().rev().find(|(_, count)| {
             above += **count;
-            above * 50 > total
+            above > few
         });
         let usual = Duration::from_secs(usual.map_or(1, |(seconds, _)| seconds as u64 + 1));
         (usual * UNUSUAL).clamp(LEAST_SILENCE, most.max(LEAST_SILENCE))
@@ -161,11 +165,13 @@ pub(crate) struct Feeds {
     pub(crate) audit_holes: Vec<(Interval, String)>,
     /// Number of the API server that each feed speaks of: equal for feeds that delivered the same event.
     servers: Vec<u16>,
+    nodes: OnceCell<Nodes>,
 }
 
 impl Feeds {
     pub(crate) fn open(&mut self, feed: Feed) {
         let name = feed.name();
+        self.nodes.take();
         // Feeds that a person gave the same instance are one API server's from the start.
         let same = self
             .states
@@ -247,6 +253,11 @@ impl Feeds {
     /// Event time of the last audit record so far, of any feed.
     pub(crate) fn latest_audit(&self) -> Option<Timestamp> {
         self.of_kind(FeedKind::Audit).filter_map(|state| state.activity.range()).map(|range| range.to).max()
+    }
+
+    /// Which feeds speak of the same node.
+    pub(crate) fn nodes(&self) -> &Nodes {
+        self.nodes.get_or_init(|| Nodes::new(self.states.iter().map(|state| &state.feed)))
     }
 
     pub(crate) fn state(&self, feed: u16) -> Option<&FeedState> {

@@ -194,6 +194,14 @@ impl Containers {
         self.by_id.iter().filter(of_pod).map(|(id, container)| (id.as_str(), container))
     }
 
+    /// Images of sandboxes that were made through CRI.
+    pub fn sandbox_images(&self) -> impl Iterator<Item = &str> {
+        let sandboxes = self.by_id.values().filter(|container| {
+            container.cri.is_some() && container.name.is_empty() && !container.image.is_empty()
+        });
+        sandboxes.map(|container| container.image.as_str())
+    }
+
     /// Whether an image was listed in the inventory.
     pub fn is_inventory_image(&self, image: &str) -> bool {
         self.inventory_images.contains(image)

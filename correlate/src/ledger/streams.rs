@@ -1,6 +1,6 @@
 //! Requests that open a stream into a Pod, read its logs, or go through a node's, Pod's or Service's proxy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ pub struct Streams {
     known: Lookup<Identity, StreamId>,
     by_pod: Lookup<String, Vec<StreamId>>,
     by_proxied: Lookup<String, Vec<StreamId>>,
+    running_commands: BTreeSet<StreamId>,
     kubelet_logs_requests: bool,
 }
 
@@ -105,6 +106,9 @@ impl Streams {
         let id = self.next;
         self.next += 1;
         self.known.insert(identity, id);
+        if runs_command(fact) {
+            self.running_commands.insert(id);
+        }
         match index_of(fact) {
             Some(Index::Pod(key)) => self.by_pod.entry(key).or_default().push(id),
             Some(Index::Proxied(key)) => self.by_proxied.entry(key).or_default().push(id),
@@ -129,9 +133,9 @@ impl Streams {
         self.entries.values()
     }
 
-    /// All remembered with their ids, in the order of their first record.
-    pub fn iter_with_ids(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
-        self.entries.iter().map(|(id, stream)| (*id, stream))
+    /// Requests through a node's proxy that have the kubelet run commands, in the order of their first record.
+    pub fn running_commands(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
+        self.running_commands.iter().filter_map(|id| Some((*id, self.entries.get(id)?)))
     }
 
     /// All remembered, to note what they account for.
@@ -184,6 +188,7 @@ impl Streams {
             .collect();
         for id in gone {
             let Some(stream) = self.entries.remove(&id) else { continue };
+            self.running_commands.remove(&id);
             let fact = &stream.fact;
             self.known.remove(&(fact.audit_id.clone(), stream.received, fact.uri.clone()));
             match index_of(fact) {
@@ -210,6 +215,12 @@ fn index_of(fact: &AuditFact) -> Option<Index> {
         }
         _ => None,
     }
+}
+
+/// Whether a request through a node's proxy leads to where the kubelet runs commands.
+fn runs_command(fact: &AuditFact) -> bool {
+    &*fact.resource == "nodes"
+        && proxied(&fact.uri).is_some_and(|uri| KubeletUri::parse(uri).endpoint.executes())
 }
 
 fn pod_key(subresource: &str, namespace: &str, name: &str) -> String {

@@ -17,6 +17,7 @@ use auditgap_records::{FeedKind, Timestamp};
 use super::{Rule, RuleInfo};
 use crate::fact::Fact;
 use crate::ledger::verbosity::Shown;
+use crate::patience::Patience;
 use crate::runtime_view::short_id;
 use crate::verdict::{Cite, How};
 use crate::world::{Seen, World};
@@ -44,6 +45,12 @@ pub static INFO: RuleInfo = RuleInfo {
 
 /// Containers that wait for their verdict, at the most.
 const WAITING: usize = 100_000;
+
+/// Records kept of one container until its verdict, at the most.
+const EVIDENCE: usize = 64;
+
+/// How often it is looked whether a quiet log has spoken.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// CRI requests without an answer that are remembered, at the most.
 const REQUESTS: usize = 10_000;
@@ -99,6 +106,9 @@ pub struct RuntimeContainer {
     surroundings: BTreeMap<(String, String), Vec<Cite>>,
     gaps: OpenGaps,
     looked: Option<Timestamp>,
+    patience: Patience,
+    /// The recording is over: nothing more is to be waited for.
+    over: bool,
 }
 
 impl Rule for RuntimeContainer {
@@ -118,8 +128,9 @@ impl Rule for RuntimeContainer {
     }
 
     fn tick(&mut self, world: &mut World) {
-        let due = world.clock - world.context.settings.request_timeout;
-        self.judge_until(due, world);
+        let first = self.order.first_key_value().map(|((first, _), _)| *first);
+        let settled = self.patience.settled(first, world);
+        self.judge_until(settled, world);
         if self.looked.is_none_or(|looked| world.clock >= looked + Duration::from_secs(30)) {
             self.looked = Some(world.clock);
             self.gaps.give_quiet(world);
@@ -134,6 +145,7 @@ impl Rule for RuntimeContainer {
     }
 
     fn finish(&mut self, world: &mut World) {
+        self.over = true;
         self.judge_until(Timestamp::MAX, world);
         self.gaps.give_all(world);
         say_what_was_not_watched(world);
@@ -209,7 +221,9 @@ impl RuntimeContainer {
                     seen.cite(format!("runtime: container {subject} of {namespace}: {}", words(event.kind)));
                 let ends = event.kind == RuntimeEventKind::ContainerDelete;
                 if let Some(made) = self.made.get_mut(&key) {
-                    made.evidence.push(cite);
+                    if made.evidence.len() < EVIDENCE {
+                        made.evidence.push(cite);
+                    }
                     made.deleted = made.deleted.or(ends.then_some(seen.time));
                 } else if !self.gaps.add_evidence(&key, &cite)
                     && world.ledger.containers.is_kubelet_namespace(&key.1)
@@ -287,11 +301,27 @@ impl RuntimeContainer {
             if moment.0 > due {
                 break;
             }
-            let Some((_, key)) = self.order.pop_first() else { break };
-            let Some(mut made) = self.made.remove(&key) else { continue };
-            self.join_halves(&key, &mut made, world);
-            self.judge(made, world);
+            let Some(((moment, number), key)) = self.order.pop_first() else { break };
+            let Some(made) = self.made.get(&key) else { continue };
+            // What is known now may be forgotten when a quiet log has spoken.
+            if !self.is_known(made, world) && !world.is_told(&made.node, made.first + judge::PLEG, self.over)
+            {
+                self.order.insert((moment + AGAIN, number), key);
+                continue;
+            }
+            self.judge_key(&key, world);
         }
+    }
+
+    fn judge_key(&mut self, key: &Key, world: &mut World) {
+        let Some(mut made) = self.made.remove(key) else { return };
+        self.join_halves(key, &mut made, world);
+        // A container is judged after its sandbox.
+        if let Some((sandbox, _)) = &made.parent {
+            let sandbox = (made.node.clone(), String::new(), sandbox.clone());
+            self.judge_key(&sandbox, world);
+        }
+        self.judge(&made, world);
     }
 
     /// The runtime's event and CRI's answer are two records of one action.

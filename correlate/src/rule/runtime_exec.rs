@@ -6,7 +6,7 @@
 //!
 //! Page: `docs/rules/runtime-exec.md`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use auditgap_records::Timestamp;
@@ -18,6 +18,7 @@ use super::{Rule, RuleInfo};
 use crate::fact::Fact;
 use crate::fold::Folds;
 use crate::ledger::verbosity::Shown;
+use crate::patience::Patience;
 use crate::runtime_view::{command_shown, short_id};
 use crate::verdict::Cite;
 use crate::world::{Seen, World};
@@ -51,16 +52,19 @@ pub static INFO: RuleInfo = RuleInfo {
 const WAITING: usize = 200_000;
 
 /// An exec whose end was not seen is waited for this long.
-const LONGEST: Duration = Duration::from_secs(12 * 3_600);
+const LONGEST: Duration = Duration::from_hours(12);
 
 /// How often it is looked whether a long one has ended.
-const PATIENCE: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// How often it is looked whether a quiet log has spoken.
+const QUIET_AGAIN: Duration = Duration::from_secs(10);
 
 /// A call of ExecSync gets its exec id at once.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// A call of Exec gets its exec id when its stream is opened; the runtime forgets it after a minute.
-const STREAM_OPENS: Duration = Duration::from_secs(60);
+const STREAM_OPENS: Duration = Duration::from_mins(1);
 
 /// A command run in a container.
 #[derive(Clone, Debug)]
@@ -89,7 +93,7 @@ type ExecNumber = u64;
 #[derive(Debug, Default)]
 pub struct RuntimeExec {
     execs: BTreeMap<ExecNumber, Exec>,
-    due: BTreeMap<(Timestamp, ExecNumber), ()>,
+    due: BTreeSet<(Timestamp, ExecNumber)>,
     next: ExecNumber,
     /// By node, container and exec id.
     by_id: BTreeMap<(String, String, String), ExecNumber>,
@@ -101,6 +105,7 @@ pub struct RuntimeExec {
     looked: Option<Timestamp>,
     /// The recording is over: nothing more is to be waited for.
     over: bool,
+    patience: Patience,
 }
 
 impl Rule for RuntimeExec {
@@ -119,12 +124,14 @@ impl Rule for RuntimeExec {
     }
 
     fn tick(&mut self, world: &mut World) {
-        self.judge_until(world.clock, world);
-        let settled = world.clock - world.context.settings.request_timeout;
+        let settle = world.context.settings.request_timeout;
+        let first = self.due.first().map(|(due, _)| *due - settle);
+        let settled = self.patience.settled(first, world);
+        self.judge_until(settled + settle, world);
         self.folds.tick(settled, world);
-        if self.looked.is_none_or(|looked| world.clock >= looked + PATIENCE) {
+        if self.looked.is_none_or(|looked| world.clock >= looked + AGAIN) {
             self.looked = Some(world.clock);
-            self.witnesses.forget(settled - LONGEST.min(Duration::from_secs(3_600)));
+            self.witnesses.forget(settled - Duration::from_hours(1));
             self.beats.forget(settled);
             self.calls.retain(|_, calls| {
                 calls.retain(|number| self.execs.contains_key(number));
@@ -245,28 +252,31 @@ impl RuntimeExec {
             return None;
         }
         self.next += 1;
-        self.due.insert((exec.time + world.context.settings.request_timeout, self.next), ());
+        self.due.insert((exec.time + world.context.settings.request_timeout, self.next));
         self.execs.insert(self.next, exec);
         Some(self.next)
     }
 
     fn judge_until(&mut self, now: Timestamp, world: &mut World) {
-        while let Some(((moment, number), ())) = self.due.first_key_value() {
-            let (moment, number) = (*moment, *number);
+        while let Some((moment, number)) = self.due.first().copied() {
             if moment > now {
                 break;
             }
             self.due.remove(&(moment, number));
             let Some(exec) = self.execs.get(&number) else { continue };
             if let Some(later) = self.wait_for(exec, moment, world) {
-                self.due.insert((later, number), ());
+                self.due.insert((later, number));
                 continue;
             }
             let Some(exec) = self.execs.remove(&number) else { continue };
+            if !self.judge(&exec, world) {
+                self.execs.insert(number, exec);
+                self.due.insert((moment + QUIET_AGAIN, number));
+                continue;
+            }
             if let Some(id) = &exec.id {
                 self.by_id.remove(&(exec.node.clone(), exec.container.clone(), id.clone()));
             }
-            self.judge(&exec, world);
         }
     }
 
@@ -282,7 +292,7 @@ impl RuntimeExec {
                 let until = (ended + settle).max(exec.time + beats);
                 (until > moment).then_some(until)
             }
-            None => Some(moment + PATIENCE),
+            None => Some(moment + AGAIN),
         }
     }
 }

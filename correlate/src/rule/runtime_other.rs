@@ -46,10 +46,16 @@ pub static INFO: RuleInfo = RuleInfo {
 const WAITING: usize = 100_000;
 
 /// How long the kubelet's and CRI's lines about a container are remembered: grace periods are long.
-const MEMORY: Duration = Duration::from_secs(3_600);
+const MEMORY: Duration = Duration::from_hours(1);
+
+/// How often it is looked whether a quiet log has spoken.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Lines about one container or Pod that are remembered, at the most.
+const NOTED: usize = 64;
 
 /// Acts on one container within this time are one.
-const SAME: Duration = Duration::from_secs(120);
+const SAME: Duration = Duration::from_mins(2);
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +103,8 @@ pub struct RuntimeOther {
     last: BTreeMap<(String, String, Kind), Timestamp>,
     images: Images,
     looked: Option<Timestamp>,
+    /// The recording is over: nothing more is to be waited for.
+    over: bool,
 }
 
 impl Rule for RuntimeOther {
@@ -111,7 +119,7 @@ impl Rule for RuntimeOther {
     fn tick(&mut self, world: &mut World) {
         let due = world.clock - world.context.settings.request_timeout;
         self.judge_until(due, world);
-        if self.looked.is_none_or(|looked| world.clock >= looked + Duration::from_secs(60)) {
+        if self.looked.is_none_or(|looked| world.clock >= looked + Duration::from_mins(1)) {
             self.looked = Some(world.clock);
             let before = due - MEMORY;
             for moments in [&mut self.killing, &mut self.leaving, &mut self.stopping, &mut self.oom] {
@@ -125,6 +133,7 @@ impl Rule for RuntimeOther {
     }
 
     fn finish(&mut self, world: &mut World) {
+        self.over = true;
         self.judge_until(Timestamp::MAX, world);
         if world.feeds.has(FeedKind::Runtime) && !world.feeds.has(FeedKind::Kubelet) {
             world.verdicts.not_watched(
@@ -232,6 +241,7 @@ impl RuntimeOther {
                 .find(|act| act.kind == kind && act.node == node && act.subject == subject);
             if let Some(act) = pending {
                 act.evidence.push(cite);
+                act.evidence.truncate(NOTED);
             }
             return;
         }
@@ -249,18 +259,36 @@ impl RuntimeOther {
         );
     }
 
+    /// Whether an act need not wait for a kubelet's log that is quiet. What speaks for it now may be forgotten then.
+    fn is_ready(&self, act: &Act, world: &World) -> bool {
+        match act.kind {
+            Kind::Stop if !self.is_kubelets_work(act, world) => {}
+            Kind::Killed if !self.is_kubelets_work(act, world) && !self.is_ended_otherwise(act, world) => {}
+            _ => return true,
+        }
+        world.is_told(&act.node, act.time + stops::LAG, self.over)
+    }
+
     fn judge_until(&mut self, due: Timestamp, world: &mut World) {
         while let Some((moment, _)) = self.acts.first_key_value() {
             if moment.0 > due {
                 break;
             }
-            let Some((_, act)) = self.acts.pop_first() else { break };
-            self.judge(act, world);
+            let Some(((moment, number), act)) = self.acts.pop_first() else { break };
+            if self.is_ready(&act, world) {
+                self.judge(&act, world);
+            } else {
+                self.acts.insert((moment + AGAIN, number), act);
+            }
         }
-        self.images.judge_until(due, world);
+        self.images.judge_until(due, self.over, world);
     }
 }
 
 fn note(moments: &mut Moments, node: &str, subject: &str, time: Timestamp) {
-    moments.entry((node.to_owned(), subject.to_owned())).or_default().push(time);
+    let moments = moments.entry((node.to_owned(), subject.to_owned())).or_default();
+    if moments.len() >= NOTED {
+        moments.remove(0);
+    }
+    moments.push(time);
 }

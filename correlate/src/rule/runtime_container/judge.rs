@@ -15,17 +15,17 @@ use crate::verdict::{Cite, GapDraft, How};
 use crate::world::World;
 
 /// A kubelet looks at its containers once a second and tells what changed.
-const PLEG: Duration = Duration::from_secs(4);
+pub(super) const PLEG: Duration = Duration::from_secs(4);
 
 /// The audit trail must reach this far back for a Pod's creation to be missing in it: a Pod may wait for its node's
 /// resources, volumes and images before its sandbox is made.
-const POD_AGE: Duration = Duration::from_secs(600);
+const POD_AGE: Duration = Duration::from_mins(10);
 
 /// Distance between the moment that a log and an event stream give one action.
 const LAG: Duration = Duration::from_millis(500);
 
 impl RuntimeContainer {
-    pub(super) fn judge(&mut self, made: Made, world: &mut World) {
+    pub(super) fn judge(&mut self, made: &Made, world: &mut World) {
         let namespace = made.event.as_ref().map(|(namespace, _)| namespace.clone());
         if let Some(identity) = made.identity.clone() {
             return self.judge_sandbox(made, &identity, world);
@@ -57,11 +57,11 @@ impl RuntimeContainer {
     }
 
     /// Containers that the kubelet makes with Docker are all labelled.
-    fn judge_unlabelled(&mut self, made: Made, world: &mut World) {
+    fn judge_unlabelled(&mut self, made: &Made, world: &mut World) {
         if world.ledger.containers.get(&made.id).is_some_and(|container| container.known_to_kubelet) {
             return explained(world, How::Lineage);
         }
-        let mut draft = draft(&made, world);
+        let mut draft = draft(made, world);
         draft.techniques = vec!["RT2"];
         draft.confidence = Confidence::High;
         draft.title = format!("Container {} made in Docker without a Pod", short_id(&made.id));
@@ -69,11 +69,11 @@ impl RuntimeContainer {
             " Docker was asked for it without the labels that the kubelet's containers carry: it belongs to no Pod, \
              and neither the kubelet nor the API server knows of it.",
         );
-        self.open(&made, draft, world);
+        self.open(made, draft, world);
     }
 
-    fn report_foreign(&mut self, made: Made, namespace: &str, world: &mut World) {
-        let mut draft = draft(&made, world);
+    fn report_foreign(&mut self, made: &Made, namespace: &str, world: &mut World) {
+        let mut draft = draft(made, world);
         let surroundings = self.surroundings.get(&(made.node.clone(), namespace.to_owned()));
         let near = |cite: &&Cite| cite.time <= made.first && cite.time >= made.first - open::QUIET;
         draft.evidence.extend(surroundings.into_iter().flatten().filter(near).cloned());
@@ -85,12 +85,12 @@ impl RuntimeContainer {
             " It lives in the runtime's namespace {namespace}, which is not the kubelet's. The kubelet sees nothing \
              of what is there, and no Pod can lead to it."
         ));
-        self.open(&made, draft, world);
+        self.open(made, draft, world);
     }
 
     /// A container in the kubelet's namespace of which no CRI call tells.
-    fn judge_without_cri(&mut self, made: Made, world: &mut World) {
-        let mut draft = draft(&made, world);
+    fn judge_without_cri(&mut self, made: &Made, world: &mut World) {
+        let mut draft = draft(made, world);
         draft.techniques = vec!["RT2"];
         let id = short_id(&made.id);
         draft.title = format!("Container {id} made past the kubelet, in its own namespace");
@@ -100,9 +100,9 @@ impl RuntimeContainer {
                 " Its id is not of the form that the CRI interface gives: it was made by another client of the \
                  runtime, in the kubelet's own namespace.",
             );
-            return self.open(&made, draft, world);
+            return self.open(made, draft, world);
         }
-        if self.is_left_by_failure(&made, world) {
+        if self.is_left_by_failure(made, world) {
             return explained(world, How::Lineage);
         }
         let log_covers = world.would_show(&made.node, Shown::CriCalls, made.first + LAG)
@@ -113,17 +113,17 @@ impl RuntimeContainer {
                 " The runtime's log, which tells every container that is made through CRI, has no such call for it: \
                  it was made by another client of the runtime, in the kubelet's own namespace.",
             );
-            return self.open(&made, draft, world);
+            return self.open(made, draft, world);
         }
         if world.ledger.containers.get(&made.id).is_some_and(|container| container.known_to_kubelet) {
             return explained(world, How::Lineage);
         }
         let lived = made.deleted.is_none_or(|deleted| deleted > made.first + PLEG);
-        if lived && kubelet_looked(&made, world) {
+        if lived && kubelet_looked(made, world) {
             draft.why.push_str(
                 " The kubelet tells of every container of its Pods within seconds, and never told of this one.",
             );
-            return self.open(&made, draft, world);
+            return self.open(made, draft, world);
         }
         world.cannot_judge(
             Path::RuntimeSocket,
@@ -133,7 +133,7 @@ impl RuntimeContainer {
         );
     }
 
-    fn judge_container(&mut self, made: Made, sandbox: &str, world: &mut World) {
+    fn judge_container(&mut self, made: &Made, sandbox: &str, world: &mut World) {
         let key: Key = (made.node.clone(), String::new(), sandbox.to_owned());
         let name = made.parent.as_ref().map(|(_, name)| shown(name)).unwrap_or_default();
         let words = format!(" Container {name} was made in it.");
@@ -151,15 +151,15 @@ impl RuntimeContainer {
         if known(sandbox) || world.ledger.containers.get(&made.id).is_some_and(|own| own.known_to_kubelet) {
             return explained(world, How::Lineage);
         }
-        if !made.deleted.is_some_and(|deleted| deleted <= made.first + PLEG) && kubelet_looked(&made, world) {
-            let mut draft = draft(&made, world);
+        if made.deleted.is_none_or(|deleted| deleted > made.first + PLEG) && kubelet_looked(made, world) {
+            let mut draft = draft(made, world);
             draft.techniques = vec!["RT1"];
             draft.title = format!("Container {name} made through CRI in a sandbox of no known Pod");
             draft.why.push_str(
                 " It was asked for through CRI; the kubelet tells of every container of its Pods within seconds, and \
                  never told of this one.",
             );
-            return self.open(&made, draft, world);
+            return self.open(made, draft, world);
         }
         world.cannot_judge(
             Path::RuntimeSocket,
@@ -169,12 +169,12 @@ impl RuntimeContainer {
         );
     }
 
-    fn judge_sandbox(&mut self, made: Made, identity: &SandboxIdentity<'static>, world: &mut World) {
-        if let Some(how) = self.how_known(&made, identity, world) {
+    fn judge_sandbox(&mut self, made: &Made, identity: &SandboxIdentity<'static>, world: &mut World) {
+        if let Some(how) = self.how_known(made, identity, world) {
             return explained(world, how);
         }
         let pod = shown(&format!("{}/{}", identity.namespace, identity.name));
-        let mut draft = draft(&made, world);
+        let mut draft = draft(made, world);
         draft.techniques = vec!["RT1"];
         draft.title = format!("Sandbox for Pod {pod} made through CRI: no such Pod was ever created");
         draft.object = GapObject {
@@ -192,7 +192,7 @@ impl RuntimeContainer {
              UID being created or bound to a node, and it was not listed before.",
             shown(uid)
         ));
-        let window = Interval::new(made.first - POD_AGE, made.first + LAG);
+        let window = Interval::new(listed(made.first, world).max(made.first - POD_AGE), made.first + LAG);
         draft.expected.window = Some(window);
         draft.expected.requests = ["", "binding"]
             .map(|subresource| ExpectedRequest {
@@ -209,7 +209,7 @@ impl RuntimeContainer {
                 " The kubelet found its containers, knew of no such Pod, and began to kill them: it was not the \
                  kubelet that asked for the sandbox.",
             );
-            return self.open(&made, draft, world);
+            return self.open(made, draft, world);
         }
         if world.would_show(&made.node, Shown::SyncLoop, made.first + PLEG)
             && world.would_show(&made.node, Shown::SyncLoop, made.first)
@@ -219,14 +219,16 @@ impl RuntimeContainer {
                 " The kubelet never told of such a Pod either, while it tells of every Pod that it is given: it was \
                  not the kubelet that asked for the sandbox.",
             );
-            return self.open(&made, draft, world);
+            return self.open(made, draft, world);
         }
         // Without the kubelet's log only a young Pod's creation can be missing.
-        let starting = made.evidence.iter().any(|cite| {
-            world.ledger.lifecycle.runtime_started(world.instance(cite.feed), made.first, POD_AGE)
-        });
+        let age = Duration::from_nanos(made.first.nanos_since(window.from).unsigned_abs());
+        let starting = made
+            .evidence
+            .iter()
+            .any(|cite| world.ledger.lifecycle.runtime_started(world.instance(cite.feed), made.first, age));
         if identity.attempt > 0 || starting {
-            return cannot_tell(&made, world);
+            return cannot_tell(made, world);
         }
         draft.confidence = Confidence::Medium;
         let candidates = [CandidateRequest {
@@ -239,9 +241,17 @@ impl RuntimeContainer {
         }];
         let absence = world.weigh_absence(window, &candidates);
         if matches!(absence, crate::world::Absence::Unknown(..)) {
-            return cannot_tell(&made, world);
+            return cannot_tell(made, world);
         }
         world.judge_absence(draft, absence);
+    }
+
+    /// Whether something speaks for a container or sandbox already.
+    pub(super) fn is_known(&self, made: &Made, world: &World) -> bool {
+        let to_kubelet =
+            world.ledger.containers.get(&made.id).is_some_and(|container| container.known_to_kubelet);
+        to_kubelet
+            || made.identity.as_ref().is_some_and(|identity| self.how_known(made, identity, world).is_some())
     }
 
     /// How the Pod that a sandbox is for is accounted for.
@@ -299,6 +309,13 @@ impl RuntimeContainer {
     }
 }
 
+/// When Pods were listed before a moment: whatever is younger must have been created since.
+fn listed(moment: Timestamp, world: &World) -> Timestamp {
+    let snapshots = world.context.inventory.snapshots.iter().filter(|snapshot| !snapshot.pods.is_empty());
+    let times = snapshots.filter_map(|snapshot| snapshot.as_of).filter(|as_of| *as_of <= moment);
+    times.max().unwrap_or(Timestamp::MIN)
+}
+
 /// Whether the node's kubelet told of its containers at the time when it would have told of this one.
 fn kubelet_looked(made: &Made, world: &World) -> bool {
     world.would_show(&made.node, Shown::Pleg, made.first + PLEG)
@@ -318,7 +335,7 @@ fn draft(made: &Made, world: &World) -> GapDraft {
     let mut draft = GapDraft::new(&INFO, String::new(), made.evidence.clone());
     draft.severity = Severity::High;
     draft.confidence = Confidence::High;
-    draft.node = world.instance(made.evidence.first().map_or(0, |cite| cite.feed)).to_owned();
+    world.instance(made.evidence.first().map_or(0, |cite| cite.feed)).clone_into(&mut draft.node);
     let (namespace, image) = made.event.clone().unwrap_or_default();
     draft.object = GapObject {
         resource: "container".to_owned(),

@@ -10,7 +10,10 @@ use crate::verdict::{Cite, GapDraft, bound_evidence};
 use crate::world::World;
 
 /// A container about which nothing was heard for this long has told its story.
-pub(super) const QUIET: Duration = Duration::from_secs(600);
+pub(super) const QUIET: Duration = Duration::from_mins(10);
+
+/// Records kept of one gap while it is open, at the most.
+const EVIDENCE: usize = 256;
 
 /// Gaps kept open, at the most.
 const OPEN: usize = 4_096;
@@ -41,7 +44,10 @@ impl OpenGaps {
     pub(super) fn add_evidence(&mut self, key: &Key, cite: &Cite) -> bool {
         let Some(open) = self.open.get_mut(key) else { return false };
         open.last = open.last.max(cite.time);
-        open.draft.evidence.push(cite.clone());
+        // What made the container comes first and is kept; of a container that restarts without end the rest is not.
+        if open.draft.evidence.len() < EVIDENCE {
+            open.draft.evidence.push(cite.clone());
+        }
         true
     }
 

@@ -26,10 +26,10 @@ const APART: Duration = Duration::from_millis(150);
 const RETRY: Duration = Duration::from_millis(200);
 
 /// A hook runs within this time of the container's start or before its stop.
-const HOOK: Duration = Duration::from_secs(120);
+const HOOK: Duration = Duration::from_mins(2);
 
 /// How long a container's execs are remembered.
-const MEMORY: Duration = Duration::from_secs(1_800);
+const MEMORY: Duration = Duration::from_mins(30);
 
 #[derive(Clone, Debug)]
 struct Beat {
@@ -175,6 +175,6 @@ fn may_be_retry(moment: Timestamp, others: &[&Beat]) -> bool {
     let earlier = others.iter().filter(|beat| beat.start <= moment && beat.start + MEMORY >= moment);
     earlier.clone().any(|beat| match beat.end {
         Some(end) => end <= moment && end + RETRY > moment,
-        None => beat.start + Duration::from_secs(60) > moment,
+        None => beat.start + Duration::from_mins(1) > moment,
     })
 }

@@ -22,9 +22,7 @@ pub(super) fn candidates(exec: &Exec, container: &Container, world: &World) -> V
     let into_pod = streams
         .of_pod(subresource, &container.pod_namespace, &container.pod_name)
         .filter(|(_, stream)| asks_for(exec, container, stream));
-    let through_node = streams
-        .iter_with_ids()
-        .filter(|(_, stream)| &*stream.fact.resource == "nodes" && leads_to(exec, container, stream));
+    let through_node = streams.running_commands().filter(|(_, stream)| leads_to(exec, container, stream));
     let mut found: Vec<(i64, StreamId)> = into_pod
         .chain(through_node)
         .filter_map(|(id, stream)| Some((distance(exec, stream, world)?, id)))

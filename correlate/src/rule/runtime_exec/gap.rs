@@ -43,7 +43,7 @@ pub(super) fn draft(exec: &Exec, container: Option<&Container>, ground: Ground, 
         Ground::NotTheKubelet | Ground::NoRequest => Confidence::High,
         Ground::OffBeat => Confidence::Medium,
     };
-    draft.node = world.instance(exec.feed).to_owned();
+    world.instance(exec.feed).clone_into(&mut draft.node);
     let (namespace, name, uid) = container
         .map(|known| (shown(&known.pod_namespace), shown(&known.pod_name), shown(&known.pod_uid)))
         .unwrap_or_default();
@@ -112,9 +112,9 @@ fn why(exec: &Exec, place: &str, command: Option<&str>, ground: Ground) -> Strin
              somebody called the kubelet's API or the runtime's socket."
         }
         Ground::OffBeat => {
-            " Logs do not tell which command it was. It is no hook, and the probes of the Pod's spec came at their \
-             own times before and after it, so that it is none of those. No recorded request to the API server \
-             accounts for it: somebody called the kubelet's API or the runtime's socket."
+            " Logs do not tell which command it was. It is no hook of the Pod's spec, and no probe was due: those that \
+             the spec has came at their own times before and after it. No recorded request to the API server accounts \
+             for it: somebody called the kubelet's API or the runtime's socket."
         }
     });
     why

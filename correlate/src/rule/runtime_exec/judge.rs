@@ -19,52 +19,56 @@ use crate::verdict::How;
 use crate::world::World;
 
 /// Commands that repeat within this time are one gap.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// The audit trail and the kubelet's log must be alive this long around an exec to prove that something is missing.
 const AROUND: Duration = Duration::from_secs(2);
 
 impl RuntimeExec {
-    pub(super) fn judge(&mut self, exec: &Exec, world: &mut World) {
+    /// Gives an exec its verdict; `false` if a log that may still explain it has not come that far.
+    pub(super) fn judge(&mut self, exec: &Exec, world: &mut World) -> bool {
         let foreign = exec
             .namespace
             .as_deref()
             .filter(|namespace| !namespace.is_empty())
-            .filter(|namespace| !world.ledger.containers.is_kubelet_namespace(namespace));
-        if foreign.is_some() {
-            return self.report(exec, None, Why::ForeignNamespace, world);
+            .is_some_and(|namespace| !world.ledger.containers.is_kubelet_namespace(namespace));
+        if foreign {
+            self.report(exec, None, Why::ForeignNamespace, world);
+            return true;
         }
         let container = world.ledger.containers.get(&exec.container).cloned();
         let from_containerd = exec.namespace.as_deref().is_some_and(|namespace| !namespace.is_empty());
         if from_containerd && exec.id.as_deref().is_some_and(|id| !is_cri_id(id)) {
-            return self.report(exec, container.as_ref(), Why::ForeignId, world);
+            self.report(exec, container.as_ref(), Why::ForeignId, world);
+            return true;
         }
         let pod = container.filter(|container| !container.pod_name.is_empty());
         if let Some(container) = &pod
             && self.explain(exec, container, world)
         {
-            return;
+            return true;
         }
-        if from_containerd
+        if !world.is_told(&exec.node, exec.ended.unwrap_or(exec.time) + AROUND, self.over) {
+            return false;
+        }
+        let past_cri = from_containerd
             && !exec.generated
             && exec.call.is_none()
-            && world.would_show(&exec.node, Shown::ExecIds, exec.time)
-        {
-            return self.report(exec, pod.as_ref(), Why::NoCriCall, world);
-        }
-        let Some(container) = pod else {
-            return cannot_judge(
+            && world.would_show(&exec.node, Shown::ExecIds, exec.time);
+        match pod {
+            _ if past_cri => self.report(exec, pod.as_ref(), Why::NoCriCall, world),
+            None => cannot_judge(
                 exec,
                 "commands run in containers of which no record tells the Pod",
                 "give the runtime's log from the start of these Pods, or a list of Pods (`kubectl get pods -A -o json`)",
                 world,
-            );
-        };
-        if exec.command.is_some() || exec.call.is_some() {
-            self.judge_told(exec, &container, world);
-        } else {
-            self.judge_untold(exec, &container, world);
+            ),
+            Some(container) if exec.command.is_some() || exec.call.is_some() => {
+                self.judge_told(exec, &container, world);
+            }
+            Some(container) => self.judge_untold(exec, &container, world),
         }
+        true
     }
 
     /// Explains an exec by a probe, a hook or a request, if one fits.
@@ -121,10 +125,15 @@ impl RuntimeExec {
             && self.beats.judge(exec, &periods(exec, world)) == Verdict::OnBeat
     }
 
+    /// Whether an exec may be a probe or a hook of a spec that no record tells.
+    fn may_be_unknown_command_of_spec(&self, exec: &Exec, container: &Container, world: &World) -> bool {
+        !spec_known(container, world) && (!tells_probes(exec, world) || self.beats.is_hook_time(exec))
+    }
+
     /// An exec whose command a log tells.
     fn judge_told(&mut self, exec: &Exec, container: &Container, world: &mut World) {
         let may_be_probe = !matches!(exec.call, Some(ExecCall::Exec | ExecCall::Attach));
-        if may_be_probe && !spec_known(container, world) && !tells_probes(exec, world) {
+        if may_be_probe && self.may_be_unknown_command_of_spec(exec, container, world) {
             return cannot_judge(
                 exec,
                 "commands run in containers of Pods whose probes and hooks are not known",
@@ -141,7 +150,7 @@ impl RuntimeExec {
     /// An exec of which only the runtime's event tells.
     fn judge_untold(&mut self, exec: &Exec, container: &Container, world: &mut World) {
         let probes_told = tells_probes(exec, world);
-        if !probes_told && !spec_known(container, world) {
+        if self.may_be_unknown_command_of_spec(exec, container, world) {
             return cannot_judge(
                 exec,
                 "commands run in containers, seen as events only, of Pods whose probes are not known",
@@ -149,10 +158,10 @@ impl RuntimeExec {
                 world,
             );
         }
+        if has_hooks(container, world) && self.beats.is_hook_time(exec) {
+            return world.verdicts.explained(How::Hook);
+        }
         if !probes_told {
-            if has_hooks(container, world) && self.beats.is_hook_time(exec) {
-                return world.verdicts.explained(How::Hook);
-            }
             let periods = periods(exec, world);
             match self.beats.judge(exec, &periods) {
                 Verdict::OnBeat if !periods.is_empty() => return world.verdicts.explained(How::Probe),

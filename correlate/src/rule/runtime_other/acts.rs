@@ -17,7 +17,7 @@ use crate::world::World;
 const NEAR: Duration = Duration::from_secs(2);
 
 impl RuntimeOther {
-    pub(super) fn judge(&mut self, act: Act, world: &mut World) {
+    pub(super) fn judge(&mut self, act: &Act, world: &mut World) {
         match act.kind {
             Kind::Stop => self.judge_stop(act, world),
             Kind::Killed => self.judge_killed(act, world),
@@ -27,11 +27,11 @@ impl RuntimeOther {
         }
     }
 
-    fn judge_stop(&self, act: Act, world: &mut World) {
-        if self.is_kubelets_work(&act, world) {
+    fn judge_stop(&self, act: &Act, world: &mut World) {
+        if self.is_kubelets_work(act, world) {
             return world.verdicts.explained(How::Kubelet);
         }
-        if !stops::tells_kills(&act, world) {
+        if !stops::tells_kills(act, world) {
             return world.cannot_judge(
                 Path::RuntimeSocket,
                 "containers stopped through CRI while no kubelet log tells whether the kubelet did it",
@@ -42,7 +42,7 @@ impl RuntimeOther {
         let container = world.ledger.containers.get(&act.subject).cloned();
         let place = container_words(&act.subject, container.as_ref());
         let title = format!("{} stopped through CRI, and not by the kubelet", capital(&place));
-        let mut draft = draft(&act, container.as_ref(), title, world);
+        let mut draft = draft(act, container.as_ref(), title, world);
         draft.techniques = vec!["RT5"];
         draft.severity = Severity::High;
         draft.confidence =
@@ -56,20 +56,20 @@ impl RuntimeOther {
     }
 
     /// A main process that ended as by a signal. A crash looks alike: worth no more than a hint.
-    fn judge_killed(&self, act: Act, world: &mut World) {
+    fn judge_killed(&self, act: &Act, world: &mut World) {
         let container = world.ledger.containers.get(&act.subject).cloned();
         let Some(container) = container.filter(|container| !container.name.is_empty()) else { return };
         let told = world.would_show(&act.node, Shown::CriCalls, act.time);
         if !told
-            || !stops::tells_kills(&act, world)
-            || self.is_kubelets_work(&act, world)
-            || self.is_ended_otherwise(&act, world)
+            || !stops::tells_kills(act, world)
+            || self.is_kubelets_work(act, world)
+            || self.is_ended_otherwise(act, world)
         {
             return;
         }
         let place = container_words(&act.subject, Some(&container));
         let title = format!("{} ended as if killed, by neither the kubelet nor CRI", capital(&place));
-        let mut draft = draft(&act, Some(&container), title, world);
+        let mut draft = draft(act, Some(&container), title, world);
         draft.techniques = vec!["RT5"];
         draft.severity = Severity::Info;
         draft.confidence = Confidence::Low;
@@ -82,7 +82,7 @@ impl RuntimeOther {
         world.report(draft);
     }
 
-    fn judge_namespace(&self, act: Act, world: &mut World) {
+    fn judge_namespace(&self, act: &Act, world: &mut World) {
         // With a container or an image in it, it is part of their story.
         if world.ledger.containers.is_kubelet_namespace(&act.subject)
             || self.images.is_used(&act.node, &act.subject)
@@ -90,9 +90,9 @@ impl RuntimeOther {
             return world.verdicts.explained(How::Lineage);
         }
         let name = shown(&act.subject);
-        let mut draft = draft(&act, None, format!("Namespace {name} made in the runtime"), world);
+        let mut draft = draft(act, None, format!("Namespace {name} made in the runtime"), world);
         draft.techniques = vec!["RT3"];
-        draft.object.resource = "namespace of the runtime".to_owned();
+        "namespace of the runtime".clone_into(&mut draft.object.resource);
         draft.object.name.clone_from(&name);
         draft.confidence = Confidence::Certain;
         draft.why = format!(
@@ -104,10 +104,10 @@ impl RuntimeOther {
     }
 }
 
-fn judge_paused(act: Act, world: &mut World) {
+fn judge_paused(act: &Act, world: &mut World) {
     let container = world.ledger.containers.get(&act.subject).cloned();
     let place = container_words(&act.subject, container.as_ref());
-    let mut draft = draft(&act, container.as_ref(), format!("{} paused", capital(&place)), world);
+    let mut draft = draft(act, container.as_ref(), format!("{} paused", capital(&place)), world);
     draft.techniques = vec!["RT5"];
     draft.confidence = Confidence::High;
     draft.why = format!(
@@ -119,16 +119,16 @@ fn judge_paused(act: Act, world: &mut World) {
 }
 
 /// A kubelet writes a container's memory out when it is asked to, by its own API only.
-fn judge_checkpoint(act: Act, world: &mut World) {
+fn judge_checkpoint(act: &Act, world: &mut World) {
     let container = world.ledger.containers.get(&act.subject).cloned();
     if let Some(container) = &container
-        && is_requested(&act, container, world)
+        && is_requested(act, container, world)
     {
         return world.verdicts.explained(How::Request);
     }
     let place = container_words(&act.subject, container.as_ref());
     let title = format!("Memory of {place} written out (checkpoint) without a request");
-    let mut draft = draft(&act, container.as_ref(), title, world);
+    let mut draft = draft(act, container.as_ref(), title, world);
     draft.techniques = vec!["KL10"];
     draft.severity = Severity::High;
     draft.confidence = Confidence::High;
@@ -154,7 +154,7 @@ fn is_requested(act: &Act, container: &Container, world: &World) -> bool {
 
 fn draft(act: &Act, container: Option<&Container>, title: String, world: &World) -> GapDraft {
     let mut draft = GapDraft::new(&INFO, title, act.evidence.clone());
-    draft.node = act.evidence.first().map_or("", |cite| world.instance(cite.feed)).to_owned();
+    act.evidence.first().map_or("", |cite| world.instance(cite.feed)).clone_into(&mut draft.node);
     let pod = container.filter(|container| !container.pod_name.is_empty());
     draft.object = match pod {
         Some(container) => GapObject {

@@ -17,16 +17,16 @@ use crate::world::World;
 const TOGETHER: Duration = Duration::from_secs(2);
 
 /// A pull that has no end in the log is over by then.
-const LONGEST_PULL: Duration = Duration::from_secs(3_600);
+const LONGEST_PULL: Duration = Duration::from_hours(1);
 
 /// A pull's names come no later than this after its answer.
 const AFTER_PULL: Duration = Duration::from_secs(10);
 
 /// A daemon that starts looks through its images and names them anew.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 
 /// A container of the same namespace that comes within this time makes the image part of its story.
-const STORY: Duration = Duration::from_secs(600);
+const STORY: Duration = Duration::from_mins(10);
 
 /// Pulls remembered, at the most.
 const PULLS: usize = 10_000;
@@ -120,9 +120,11 @@ impl Images {
         self.used.contains(&(node.to_owned(), namespace.to_owned()))
     }
 
-    pub(super) fn judge_until(&mut self, due: Timestamp, world: &mut World) {
+    pub(super) fn judge_until(&mut self, due: Timestamp, over: bool, world: &mut World) {
         for ((node, namespace), arrivals) in std::mem::take(&mut self.arrivals) {
-            let (ready, waiting): (Vec<_>, Vec<_>) = arrivals.into_iter().partition(|one| one.last <= due);
+            let (ready, waiting): (Vec<_>, Vec<_>) = arrivals
+                .into_iter()
+                .partition(|one| one.last <= due && world.is_told(&node, one.last + TOGETHER, over));
             for arrival in ready {
                 self.judge(&node, &namespace, arrival, world);
             }
@@ -157,7 +159,11 @@ impl Images {
                 return world.verdicts.explained(How::Restart);
             }
             let names = arrival.names.iter().filter(|name| !is_digest(name));
-            if names.clone().all(|name| self.is_pulled(node, name, arrival.first)) {
+            // The runtime fetches the image of sandboxes by itself.
+            let is_sandboxes = |name: &str| {
+                world.ledger.containers.sandbox_images().any(|image| repository(image) == repository(name))
+            };
+            if names.clone().all(|name| self.is_pulled(node, name, arrival.first) || is_sandboxes(name)) {
                 return world.verdicts.explained(How::Kubelet);
             }
             let log_covers = world.would_show(node, Shown::CriCalls, arrival.first)
@@ -198,7 +204,7 @@ fn report(node: &str, namespace: &str, foreign: bool, arrival: Arrival, world: &
     draft.techniques = if foreign { vec!["RT3", "RT6"] } else { vec!["RT6"] };
     draft.severity = Severity::Medium;
     draft.confidence = if foreign { Confidence::Certain } else { Confidence::High };
-    draft.node = draft.evidence.first().map_or("", |cite| world.instance(cite.feed)).to_owned();
+    draft.evidence.first().map_or("", |cite| world.instance(cite.feed)).clone_into(&mut draft.node);
     draft.object = GapObject {
         resource: "image".to_owned(),
         namespace: shown(namespace),

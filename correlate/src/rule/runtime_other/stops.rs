@@ -9,16 +9,16 @@ use crate::ledger::verbosity::Shown;
 use crate::world::World;
 
 /// Lines of two daemons about one moment.
-const LAG: Duration = Duration::from_secs(2);
+pub(super) const LAG: Duration = Duration::from_secs(2);
 
 /// A Pod's containers are stopped this soon after the kubelet was told that it goes.
 const LEAVING: Duration = Duration::from_secs(5);
 
 /// A process that memory ran out for ends this soon.
-const OOM: Duration = Duration::from_secs(60);
+const OOM: Duration = Duration::from_mins(1);
 
 /// Between the kubelet's word that it kills a container and the call lie its hooks.
-const GRACE: Duration = Duration::from_secs(3_600);
+const GRACE: Duration = Duration::from_hours(1);
 
 impl RuntimeOther {
     /// Whether the kubelet said that it ends this container, or its Pod.
