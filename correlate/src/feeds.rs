@@ -268,6 +268,11 @@ impl Feeds {
         self.state(feed).map_or("", |state| state.feed.instance.as_str())
     }
 
+    /// Feeds of a kind with their numbers.
+    pub(crate) fn numbered(&self, kind: FeedKind) -> impl Iterator<Item = (u16, &FeedState)> {
+        (0..).zip(&self.states).filter(move |(_, state)| state.feed.kind == kind)
+    }
+
     pub(crate) fn of_kind(&self, kind: FeedKind) -> impl Iterator<Item = &FeedState> {
         self.states.iter().filter(move |state| state.feed.kind == kind)
     }

@@ -12,13 +12,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auditgap_records::etcd::{EtcdLine, Revision, RevisionKind};
+use auditgap_records::etcd::{EtcdLine, EtcdRequest, Revision, RevisionKind};
 use auditgap_records::record::ApiServerLine;
 use auditgap_records::report::Path;
-use auditgap_records::{Position, Timestamp};
+use auditgap_records::{FeedKind, Position, Timestamp};
 
 use super::{Rule, RuleInfo};
-use crate::fact::{AuditFact, Fact};
+use crate::fact::{AuditFact, Fact, Verb};
+use crate::feeds::FeedState;
 use crate::key::{Identity, ObjectKey};
 use crate::lookup::Lookup;
 use crate::verdict::{Cite, How};
@@ -29,12 +30,16 @@ mod judge;
 mod log;
 mod matching;
 mod offset;
+mod pairs;
 mod system;
+#[cfg(test)]
+mod tests;
 
 use history::KeyHistory;
 pub(in crate::rule) use judge::attribute;
 use log::LogWrites;
 use offset::Offsets;
+use pairs::Pairs;
 
 /// The rule.
 pub static INFO: RuleInfo = RuleInfo {
@@ -50,10 +55,24 @@ pub static INFO: RuleInfo = RuleInfo {
     ],
 };
 
+/// Writes wait this much longer while little is known of the clock that stamped them; the ledger remembers for as
+/// long.
+const CLOCKS: Duration = Duration::from_secs(180);
+
+/// More than this many do not wait for it.
+const PENDING: usize = 50_000;
+
+/// Whether a feed is a watch, and not a log.
+fn is_watch(state: &FeedState) -> bool {
+    state.feed.format.starts_with("etcd watch")
+}
+
 /// A write of one key that waits for its verdict.
 #[derive(Debug)]
 struct Write {
     time: Timestamp,
+    /// `time` by the API server's clock, as far as known.
+    at: Timestamp,
     feed: u16,
     position: Position,
     key: Arc<str>,
@@ -106,8 +125,9 @@ pub struct EtcdWrite {
     history: KeyHistory,
     log: LogWrites,
     offsets: Offsets,
-    /// First and last revision that a watch delivered.
-    watched: Option<(Timestamp, Timestamp)>,
+    pairs: Pairs,
+    /// First and last revision that each watch delivered, by its own clock.
+    watched: BTreeMap<u16, (Timestamp, Timestamp)>,
     /// `--event-ttl`, from the API server's own log.
     event_ttl: Option<Duration>,
     /// Writes of a resource that were explained, and that were not: where no policy is given, this tells what is
@@ -121,6 +141,7 @@ impl Rule for EtcdWrite {
             Fact::Revision(revision) => self.observe_revision(seen, revision, world),
             Fact::Etcd(line) => {
                 if let EtcdLine::Request(request) = &**line {
+                    self.compare_log_clock(seen, request, world);
                     self.log.observe(seen, request, &world.context.settings);
                 }
             }
@@ -149,10 +170,13 @@ impl Rule for EtcdWrite {
 
 impl EtcdWrite {
     fn observe_revision(&mut self, seen: Seen<'_>, revision: &Revision<'static>, world: &World) {
-        self.watched = Some(match self.watched {
-            None => (seen.time, seen.time),
-            Some((first, last)) => (first.min(seen.time), last.max(seen.time)),
-        });
+        let span = self.watched.entry(seen.feed).or_insert((seen.time, seen.time));
+        *span = (span.0.min(seen.time), span.1.max(seen.time));
+        if !revision.replayed
+            && let Some(ended) = self.pairs.by_revision.write(revision.mod_revision, seen.feed, seen.time)
+        {
+            self.offsets.note(seen.feed, seen.time.nanos_since(ended), true);
+        }
         // Another member's watch delivers the same revision.
         let twice = self.by_revision.get(&revision.mod_revision).is_some_and(|ids| {
             ids.iter().any(|id| self.get(*id).is_some_and(|write| *write.key == *revision.key))
@@ -163,8 +187,12 @@ impl EtcdWrite {
         let key: Arc<str> = Arc::from(&*revision.key);
         let previous = self.history.note(&key, revision, seen.time);
         let object = ObjectKey::of_key(&key, &world.context.settings.key_prefixes);
+        if revision.kind == RevisionKind::Put && revision.version == 1 && !revision.replayed {
+            self.compare_creation(object.as_ref(), seen);
+        }
         let write = Write {
             time: seen.time,
+            at: seen.time,
             feed: seen.feed,
             position: seen.position,
             identity: object.as_ref().map(ObjectKey::identity),
@@ -201,30 +229,82 @@ impl EtcdWrite {
         self.pending.get_mut(usize::try_from(id.checked_sub(self.base)?).ok()?)
     }
 
-    /// Learns how far the watcher's clock is from the API server's: from responses that carry a revision, else from
-    /// requests that have but one write to go with.
+    /// Learns how far etcd's clocks are from the API server's: from responses that carry a revision, else from the
+    /// creation of objects by name, which happens once.
     fn observe_request(&mut self, fact: &AuditFact) {
         if !fact.verb.writes() || !fact.succeeded() || fact.dry_run {
             return;
         }
-        let ids = if let Some(version) = fact.resulting_version {
-            i64::try_from(version).ok().and_then(|version| self.by_revision.get(&version))
-        } else {
-            let (group, resource) = (&fact.group, &fact.resource);
-            self.by_object.get(&ObjectKey::identity_of_request(group, resource, &fact.namespace, &fact.name))
-        };
-        let id = ids.filter(|ids| ids.len() == 1).and_then(|ids| ids.first());
-        if let Some(write) = id.and_then(|id| self.get(*id)) {
-            let exact = fact.resulting_version.is_some();
-            let (feed, delta) = (write.feed, write.time.nanos_since(fact.staged));
-            self.offsets.note(feed, delta, exact);
+        if let Some(version) = fact.resulting_version.and_then(|version| i64::try_from(version).ok()) {
+            for (feed, time) in self.pairs.by_revision.request(version, fact.staged) {
+                self.offsets.note(feed, time.nanos_since(fact.staged), true);
+            }
+        }
+        if fact.verb == Verb::Create && fact.subresource.is_empty() && !fact.name.is_empty() {
+            let identity =
+                ObjectKey::identity_of_request(&fact.group, &fact.resource, &fact.namespace, &fact.name);
+            for (feed, time) in self.pairs.by_creation.request(identity, fact.staged) {
+                self.offsets.note(feed, time.nanos_since(fact.staged), false);
+            }
         }
     }
 
+    fn compare_log_clock(&mut self, seen: Seen<'_>, request: &EtcdRequest<'static>, world: &World) {
+        if let Some(key) = log::creates(request) {
+            let object = ObjectKey::of_key(key, &world.context.settings.key_prefixes);
+            self.compare_creation(object.as_ref(), seen);
+        }
+    }
+
+    fn compare_creation(&mut self, object: Option<&ObjectKey>, seen: Seen<'_>) {
+        let Some(identity) = object.map(ObjectKey::identity) else { return };
+        if let Some(ended) = self.pairs.by_creation.write(identity, seen.feed, seen.time) {
+            self.offsets.note(seen.feed, seen.time.nanos_since(ended), false);
+        }
+    }
+
+    /// What watches delivered, by the API server's clock.
+    fn watched(&mut self) -> Option<(Timestamp, Timestamp)> {
+        let offsets = &mut self.offsets;
+        let spans = self.watched.iter().map(|(feed, (first, last))| {
+            let ahead = offsets.correction(*feed);
+            (Timestamp(first.0.saturating_sub(ahead)), Timestamp(last.0.saturating_sub(ahead)))
+        });
+        spans.reduce(|left, right| (left.0.min(right.0), left.1.max(right.1)))
+    }
+
+    /// Whether it is worth to wait until more is known of the clocks of the feeds that told of what comes first.
+    fn waits_for_clocks(&mut self, first: Timestamp, due: Timestamp, world: &World) -> bool {
+        if first.saturating_add(CLOCKS) < due
+            || self.pending.len() > PENDING
+            || !world.has_feed(FeedKind::Audit)
+        {
+            return false;
+        }
+        // A watch whose clock is ahead is heard only afterwards, and until then the log's lines are not second news.
+        let watches =
+            world.feeds.numbered(FeedKind::Etcd).filter(|(_, state)| is_watch(state)).map(|(feed, _)| feed);
+        let front = self.pending.front().map(|write| write.feed);
+        let feeds: Vec<u16> = watches.chain(front).chain(self.log.feeds()).collect();
+        feeds.into_iter().any(|feed| self.offsets.is_unknown(feed))
+    }
+
     fn judge_until(&mut self, due: Timestamp, world: &mut World) {
+        let first = self.pending.front().map(|write| write.time);
+        let Some(first) = first.into_iter().chain(self.log.oldest()).min() else { return };
+        if due != Timestamp::MAX && self.waits_for_clocks(first, due, world) {
+            return;
+        }
+        let offsets = &mut self.offsets;
+        self.log.set_clocks(|feed| offsets.correction(feed));
+        let watched = self.watched();
         let prefixes = &world.context.settings.key_prefixes;
-        self.log.promote(due, self.watched, &mut self.pending, self.base, &mut self.by_object, prefixes);
-        while self.pending.front().is_some_and(|write| write.time <= due) {
+        self.log.promote(due, watched, &mut self.pending, self.base, &mut self.by_object, prefixes);
+        while let Some(write) = self.pending.front() {
+            let at = write.time.0.saturating_sub(self.offsets.correction(write.feed));
+            if Timestamp(at) > due {
+                break;
+            }
             if !self.pending.front().is_some_and(|write| write.decided) {
                 self.judge_front(world);
             }

@@ -27,6 +27,9 @@ const NEIGHBOURHOOD: Duration = Duration::from_secs(10);
 const ALIVE_BEFORE: Duration = Duration::from_secs(1);
 const ALIVE_AFTER: Duration = Duration::from_secs(2);
 
+/// A clock this many nanoseconds ahead: the ledger has forgotten the requests when their revisions come.
+const FORGOTTEN: i64 = 300_000_000_000;
+
 /// Requests that came near and are shown with the reason against them.
 const REJECTED_SHOWN: usize = 5;
 
@@ -39,14 +42,16 @@ impl EtcdWrite {
     /// Gives the first pending write its verdict.
     pub(super) fn judge_front(&mut self, world: &mut World) {
         let base = self.base;
-        let Some(write) = self.pending.front() else { return };
+        let Some(write) = self.pending.front_mut() else { return };
         let correction = self.offsets.correction(write.feed);
-        let time = Timestamp(write.time.0.saturating_sub(correction));
+        write.at = Timestamp(write.time.0.saturating_sub(correction));
+        let time = write.at;
+        let Some(write) = self.pending.front() else { return };
         if NEIGHBOURS.iter().any(|prefix| write.key.starts_with(prefix)) {
             return;
         }
         // A request that no API server would send made it: that request is the gap, and this is its effect.
-        if let Some(request) = self.log.of_write(write.time, write.kind, &write.key)
+        if let Some(request) = self.log.of_write(write.at, write.kind, &write.key)
             && request.foreign.is_some()
         {
             request.revisions.push(write.cite());
@@ -89,6 +94,13 @@ impl EtcdWrite {
             );
             draft.confidence = Confidence::Certain;
             world.report(draft);
+            return;
+        }
+        if correction > FORGOTTEN {
+            let reason = "the clock of the watch on etcd is minutes ahead of the API server's";
+            let cure =
+                "keep the clocks of all hosts together (NTP), or record the watch on the API server's host";
+            world.cannot_judge(Path::EtcdApi, reason, cure, write.time);
             return;
         }
         if let Some((id, fit)) = self.best_request(base, time, world) {
@@ -400,7 +412,7 @@ fn draft(write: &Write, world: &World) -> GapDraft {
     draft.techniques = techniques_of(write);
     draft.object = gap_object(write);
     draft.threads = vec![thread(write)];
-    attribute(write.time, world, &mut draft);
+    attribute(write.at, world, &mut draft);
     draft
 }
 
@@ -630,7 +642,7 @@ pub(super) fn not_watched(rule: &mut EtcdWrite, world: &mut World) {
             state.offsets.insert(median / 100_000, 1_000);
         }
     }
-    if rule.watched.is_none() {
+    if rule.watched.is_empty() {
         let cure = "record a watch on the whole key space (docs/operating.md), which alone shows every write";
         let reason = if world.has_feed(auditgap_records::FeedKind::Etcd) {
             "no watch on etcd: of writes only those can be judged that etcd's log tells of"

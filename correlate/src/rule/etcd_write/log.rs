@@ -76,6 +76,8 @@ pub(super) struct LogWrites {
     requests: VecDeque<LogWrite>,
     /// Names of clients that send what an API server sends, with the number of their requests.
     names: BTreeMap<Box<str>, u64>,
+    /// Nanoseconds by which the clock of each member's log is ahead of the API server's.
+    clocks: BTreeMap<u16, i64>,
 }
 
 impl LogWrites {
@@ -129,28 +131,50 @@ impl LogWrites {
         if self.requests.len() >= WAITING {
             self.requests.pop_front();
         }
+        self.clocks.entry(seen.feed).or_default();
         self.requests.push_back(write);
     }
 
-    /// The request that made a revision, foreign ones first.
-    pub(super) fn of_write(
-        &mut self,
-        time: Timestamp,
-        kind: RevisionKind,
-        key: &str,
-    ) -> Option<&mut LogWrite> {
-        let near =
-            |write: &LogWrite| write.first <= time + SAME_REQUEST && time <= write.last + SAME_REQUEST * 2;
-        let from = self.requests.partition_point(|write| write.last + SAME_REQUEST * 2 < time);
+    /// Sets by how much the clock of each member's log is ahead.
+    pub(super) fn set_clocks(&mut self, mut ahead: impl FnMut(u16) -> i64) {
+        for (feed, clock) in &mut self.clocks {
+            *clock = ahead(*feed);
+        }
+    }
+
+    /// When the first request that waits was sent.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.requests.front().map(|write| write.first)
+    }
+
+    /// The members' logs.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = u16> + '_ {
+        self.clocks.keys().copied()
+    }
+
+    fn ahead(&self, write: &LogWrite) -> i64 {
+        write.cites.first().and_then(|cite| self.clocks.get(&cite.feed)).copied().unwrap_or(0)
+    }
+
+    /// The request that made a revision at a time by the API server's clock, foreign ones first.
+    pub(super) fn of_write(&mut self, at: Timestamp, kind: RevisionKind, key: &str) -> Option<&mut LogWrite> {
+        let by_its_clock = |write: &LogWrite| Timestamp(at.0.saturating_add(self.ahead(write)));
+        let near = |write: &LogWrite| {
+            let time = by_its_clock(write);
+            write.first <= time + SAME_REQUEST && time <= write.last + SAME_REQUEST * 2
+        };
+        let least = self.clocks.values().min().map_or(at, |ahead| Timestamp(at.0.saturating_add(*ahead)));
+        let most = self.clocks.values().max().map_or(at, |ahead| Timestamp(at.0.saturating_add(*ahead)));
+        let from = self.requests.partition_point(|write| write.last + SAME_REQUEST * 2 < least);
         let fits =
             |write: &LogWrite| near(write) && write.targets.iter().any(|target| target.covers(kind, key));
         let mut best: Option<(bool, i64, usize)> = None;
         for (index, write) in self.requests.iter().enumerate().skip(from.saturating_sub(64)) {
-            if write.first > time + SAME_REQUEST {
+            if write.first > most + SAME_REQUEST {
                 break;
             }
             if fits(write) {
-                let distance = time.nanos_since(write.first).abs();
+                let distance = by_its_clock(write).nanos_since(write.first).abs();
                 let rank = (write.foreign.is_none(), distance, index);
                 if best.is_none_or(|best| rank < best) {
                     best = Some(rank);
@@ -189,9 +213,13 @@ impl LogWrites {
         by_object: &mut Lookup<Identity, Vec<WriteId>>,
         prefixes: &[String],
     ) {
+        let clocks = &self.clocks;
         for write in self.requests.iter_mut().take_while(|write| write.first <= due) {
-            let covered = watched
-                .is_some_and(|(first, last)| first <= write.last && write.first <= last + SAME_REQUEST * 4);
+            let ahead = write.cites.first().and_then(|cite| clocks.get(&cite.feed)).copied().unwrap_or(0);
+            let [first_at, last_at] =
+                [write.first, write.last].map(|time| Timestamp(time.0.saturating_sub(ahead)));
+            let covered =
+                watched.is_some_and(|(first, last)| first <= last_at && first_at <= last + SAME_REQUEST * 4);
             if write.promoted || covered || write.foreign.is_some() || write.outcome() == Some(false) {
                 continue;
             }
@@ -211,6 +239,7 @@ impl LogWrites {
             });
             pending.push_back(Write {
                 time: write.first,
+                at: first_at,
                 feed: cite.feed,
                 position: cite.position,
                 key,
@@ -258,6 +287,14 @@ impl LogWrite {
     pub(super) fn outcome(&self) -> Option<bool> {
         self.succeeded
     }
+}
+
+/// The key that a request creates if nobody was quicker: a put on the condition that the key does not exist.
+pub(super) fn creates<'r>(request: &'r EtcdRequest<'_>) -> Option<&'r str> {
+    let [op] = request.success.as_slice() else { return None };
+    let [compare] = request.compares.as_slice() else { return None };
+    let absent = compare.mod_revision == Some(0) && compare.key == op.key;
+    (op.kind == KeyOpKind::Put && absent).then_some(&*op.key)
 }
 
 fn target(op: &KeyOp<'_>) -> Option<Target> {

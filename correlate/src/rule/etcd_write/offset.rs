@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Pairs below which nothing is concluded.
-const ENOUGH: usize = 20;
+const ENOUGH: usize = 8;
 
 /// Pairs kept per feed.
 const KEPT: usize = 512;
 
-/// Offsets smaller than this are the usual delay of a watch, not a clock's error.
-const NOTABLE: i64 = 500_000_000;
+/// Offsets smaller than this lie within the time that a request takes, whose end is all that is compared.
+const NOTABLE: i64 = 10_000_000;
 
 /// Pairs further apart than this are not a pair: no clock worth correcting is off by more.
 const PLAUSIBLE: i64 = 3_600_000_000_000;
@@ -30,8 +30,7 @@ struct Deltas {
 
 impl Offsets {
     pub(super) fn note(&mut self, feed: u16, delta: i64, exact: bool) {
-        // A request that wrote nothing returns a revision of long ago; only the median is used, and an inexact pair
-        // is taken only while exact ones are few.
+        // Only the median is used, and an inexact pair is taken only while exact ones are few.
         if delta.abs() > PLAUSIBLE {
             return;
         }
@@ -70,6 +69,11 @@ impl Offsets {
             deltas.median = Some(*median);
         }
         deltas.median
+    }
+
+    /// Whether too little is known of a feed's clock.
+    pub(super) fn is_unknown(&mut self, feed: u16) -> bool {
+        self.median(feed).is_none()
     }
 
     /// Feeds of which something is known.

@@ -67,7 +67,7 @@ fn compaction(write: &Write) -> SystemWrite {
 }
 
 fn lease(write: &Write, world: &World) -> SystemWrite {
-    let starting = world.ledger.lifecycle.api_server_started(write.time, START);
+    let starting = world.ledger.lifecycle.api_server_started(write.at, START);
     if write.kind == RevisionKind::Delete {
         // It is deleted when its API server ends, or when the lease runs out because the API server has died.
         return SystemWrite::Own;
@@ -97,12 +97,12 @@ fn lease(write: &Write, world: &World) -> SystemWrite {
 /// Ports and addresses of Services are allocated within the Service's own request.
 fn allocation(write: &Write, world: &World) -> SystemWrite {
     let settings = &world.context.settings;
-    let starting = world.ledger.lifecycle.api_server_started(write.time, START)
-        || world.ledger.lifecycle.api_server_started(write.time + Duration::from_secs(2), START);
+    let starting = world.ledger.lifecycle.api_server_started(write.at, START)
+        || world.ledger.lifecycle.api_server_started(write.at + Duration::from_secs(2), START);
     let services = ObjectKey::of_request("", "services", "", "");
     let in_window = world.ledger.requests.of_resource(&services).any(|request| {
         let window = Interval::new(request.fact.received - settings.skew, request.end() + settings.watch_lag);
-        request.fact.verb != Verb::Get && window.contains(write.time)
+        request.fact.verb != Verb::Get && window.contains(write.at)
     });
     if in_window || starting {
         return SystemWrite::Own;
