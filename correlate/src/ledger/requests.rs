@@ -88,9 +88,10 @@ impl Requests {
         if !fact.verb.writes() || is_stream(fact) || fact.dry_run || fact.review.is_some() {
             return;
         }
-        let open_key = (Identity::of(&[&fact.audit_id]), fact.received);
+        let open_key = || (Identity::of(&[&fact.audit_id]), fact.received);
         let ended = matches!(fact.stage, Stage::ResponseComplete | Stage::Panic);
-        if ended && let Some(id) = self.open.remove(&open_key) {
+        let begun = if ended && !self.open.is_empty() { self.open.remove(&open_key()) } else { None };
+        if let Some(id) = begun {
             if let Some(entry) = self.entry_mut(id) {
                 entry.fact = Arc::clone(fact);
                 entry.feed = seen.feed;
@@ -113,7 +114,7 @@ impl Requests {
         }));
         self.index(id, fact);
         if !ended {
-            self.open.insert(open_key, id);
+            self.open.insert(open_key(), id);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auditgap_records::Timestamp;
-use auditgap_records::etcd::{EtcdLine, EtcdRequest};
+use auditgap_records::etcd::{EtcdLine, EtcdRequest, Revision};
 use auditgap_records::report::{Confidence, GapObject, Path, Severity};
 
 use super::{Rule, RuleInfo};
@@ -38,6 +38,9 @@ const MARKED: Duration = Duration::from_secs(3);
 
 /// etcd says what it always says when it starts within this time.
 const START: Duration = Duration::from_secs(60);
+
+/// Revisions older than the newest, in a row, after which they are not late but from another store.
+const REPLACED: u32 = 5;
 
 /// Acts that come this regularly are a job's.
 const REGULAR_COUNT: usize = 3;
@@ -76,7 +79,8 @@ pub struct EtcdAdmin {
     times: BTreeMap<Kind, Vec<Timestamp>>,
     marks: Vec<Timestamp>,
     starts: Vec<Timestamp>,
-    newest_revision: BTreeMap<u16, i64>,
+    /// The newest revision of each watch, and how many in a row were older.
+    newest_revision: BTreeMap<u16, (i64, u32)>,
     watched: bool,
 }
 
@@ -89,15 +93,7 @@ impl Rule for EtcdAdmin {
                 if &*revision.key == "compact_rev_key" {
                     self.mark(seen.time);
                 }
-                let newest = self.newest_revision.entry(seen.feed).or_insert(revision.mod_revision);
-                if revision.mod_revision < *newest && !revision.replayed {
-                    let words = format!("revision {} after {newest}", revision.mod_revision);
-                    let cite = seen.cite(format!("etcd: {words}"));
-                    *newest = revision.mod_revision;
-                    self.act(Kind::RevisionWentBack, words, cite, "", "");
-                } else {
-                    *newest = revision.mod_revision;
-                }
+                self.observe_revision(seen, revision);
             }
             _ => {}
         }
@@ -114,6 +110,25 @@ impl Rule for EtcdAdmin {
 }
 
 impl EtcdAdmin {
+    /// Revisions only grow. One below the newest may have come late; a run of them means that the store was replaced.
+    fn observe_revision(&mut self, seen: Seen<'_>, revision: &Revision<'_>) {
+        if revision.replayed {
+            return;
+        }
+        let (newest, below) = self.newest_revision.entry(seen.feed).or_insert((revision.mod_revision, 0));
+        if revision.mod_revision >= *newest {
+            (*newest, *below) = (revision.mod_revision, 0);
+            return;
+        }
+        *below += 1;
+        if *below >= REPLACED {
+            let words = format!("revision {} after {newest}", revision.mod_revision);
+            (*newest, *below) = (revision.mod_revision, 0);
+            let cite = seen.cite(format!("etcd: {words}"));
+            self.act(Kind::RevisionWentBack, words, cite, "", "");
+        }
+    }
+
     fn observe_line(&mut self, seen: Seen<'_>, line: &EtcdLine<'_>) {
         match line {
             EtcdLine::Request(request) => self.observe_request(seen, request),

@@ -2,9 +2,9 @@
 //! taken for another's.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use auditgap_records::report::{Confidence, GapObject, Severity};
+use auditgap_records::{Position, Timestamp};
 use auditgap_records::{Position, Timestamp};
 
 use super::INFO;
@@ -15,15 +15,19 @@ use crate::lookup::Lookup;
 use crate::verdict::{Cite, GapDraft};
 use crate::world::Seen;
 
-/// Ids remembered: more than an API server serves in the time that a request may take.
-const REMEMBERED: usize = 50_000;
+/// Requests whose ids are remembered, with all that is known of them.
+const REMEMBERED: usize = 10_000;
 
 /// Reuses told of, at the most: the first ones tell it all.
 const TOLD: usize = 1_000;
 
 #[derive(Debug)]
 struct First {
-    fact: Arc<AuditFact>,
+    /// Verb, resource and namespace.
+    asked: Identity,
+    /// Name of the object, if it was told.
+    name: Option<Identity>,
+    received: Timestamp,
     time: Timestamp,
     feed: u16,
     position: Position,
@@ -31,8 +35,24 @@ struct First {
 }
 
 impl First {
+    fn new(seen: Seen<'_>, fact: &AuditFact) -> Self {
+        let Seen { time, feed, position, .. } = seen;
+        let (verb, group, resource) = (fact.verb.as_str(), &fact.group, &fact.resource);
+        let asked = Identity::of(&[verb, group, resource, &fact.subresource, &fact.namespace]);
+        let name = (!fact.name.is_empty()).then(|| Identity::of(&[&fact.name]));
+        Self { asked, name, received: fact.received, time, feed, position, told: false }
+    }
+
     fn cite(&self) -> Cite {
-        Cite { time: self.time, feed: self.feed, position: self.position, summary: summary(&self.fact) }
+        let summary = "audit: the record that had this id first".to_owned();
+        Cite { time: self.time, feed: self.feed, position: self.position, summary }
+    }
+
+    /// Whether another record with the same id tells of another request. An aggregated API server records a request
+    /// under its id once more, and a client that tries again may keep its id: both ask for the same thing.
+    fn is_another(&self, other: &Self) -> bool {
+        let names_differ = self.name.is_some() && other.name.is_some() && self.name != other.name;
+        self.asked != other.asked || (names_differ && self.received != other.received)
     }
 }
 
@@ -46,13 +66,13 @@ pub(super) struct Ids {
 
 impl Ids {
     /// Notes a record. Returns a finding if its id is another request's.
-    pub(super) fn observe(&mut self, seen: Seen<'_>, fact: &Arc<AuditFact>) -> Option<GapDraft> {
+    pub(super) fn observe(&mut self, seen: Seen<'_>, fact: &AuditFact) -> Option<GapDraft> {
         if fact.audit_id.is_empty() {
             return None;
         }
         let id = Identity::of(&[&fact.audit_id]);
         if let Some(first) = self.known.get_mut(&id) {
-            if first.told || self.told >= TOLD || !is_another(&first.fact, fact) {
+            if first.told || self.told >= TOLD || !first.is_another(&First::new(seen, fact)) {
                 return None;
             }
             first.told = true;
@@ -65,25 +85,9 @@ impl Ids {
             self.known.remove(&oldest);
         }
         self.order.push_back(id);
-        let Seen { time, feed, position, .. } = seen;
-        self.known.insert(id, First { fact: Arc::clone(fact), time, feed, position, told: false });
+        self.known.insert(id, First::new(seen, fact));
         None
     }
-}
-
-/// Whether two records with one id tell of different requests. An aggregated API server records the same request under
-/// the same id once more, and a client that tries again may keep its id: both ask for the same thing.
-fn is_another(first: &AuditFact, second: &AuditFact) -> bool {
-    let names_differ = !first.name.is_empty()
-        && !second.name.is_empty()
-        && first.name != second.name
-        && first.received != second.received;
-    first.verb != second.verb
-        || first.resource != second.resource
-        || first.group != second.group
-        || first.subresource != second.subresource
-        || first.namespace != second.namespace
-        || names_differ
 }
 
 fn reused(first: &First, seen: Seen<'_>, fact: &AuditFact) -> GapDraft {

@@ -183,6 +183,11 @@ pub(super) fn assign(
     requests: &[(RequestId, &Request)],
     settings: &Settings,
 ) -> Option<(RequestId, Fit)> {
+    // Nearly every write has one request and no rival.
+    if let ([(write, time)], [(id, request)]) = (writes, requests) {
+        let fit = weigh(write, *time, request, settings).ok()?;
+        return left(request, write.kind, (0, 0)).then_some((*id, fit));
+    }
     let mut pairs: Vec<(Fit, usize, usize)> = Vec::new();
     for (write_index, (write, time)) in writes.iter().enumerate() {
         for (request_index, (_, request)) in requests.iter().enumerate() {
