@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use auditgap_records::report::{Confidence, GapObject, Severity};
 use auditgap_records::{Position, Timestamp};
-use auditgap_records::{Position, Timestamp};
 
 use super::INFO;
 use crate::fact::AuditFact;
@@ -15,8 +14,8 @@ use crate::lookup::Lookup;
 use crate::verdict::{Cite, GapDraft};
 use crate::world::Seen;
 
-/// Requests whose ids are remembered, with all that is known of them.
-const REMEMBERED: usize = 10_000;
+/// Ids remembered: more than an API server serves in the time that a request may take.
+const REMEMBERED: usize = 50_000;
 
 /// Reuses told of, at the most: the first ones tell it all.
 const TOLD: usize = 1_000;
