@@ -83,7 +83,10 @@ struct Known {
 pub struct StaticPods {
     /// By namespace and name. The name holds the node's.
     pods: BTreeMap<(String, String), Known>,
-    open: Vec<Act>,
+    /// Actions whose records still come in; one for each Pod at the most.
+    open: BTreeMap<(String, String), Act>,
+    /// When the first of them began.
+    earliest: Option<Timestamp>,
     kubelets: BTreeMap<u16, KubeletFeed>,
     /// When each node's user, and each runtime's feed, was first seen.
     nodes: BTreeMap<String, Timestamp>,
@@ -105,10 +108,10 @@ impl Rule for StaticPods {
     }
 
     fn tick(&mut self, world: &mut World) {
-        if self.open.is_empty() {
+        let due = world.clock - SETTLE;
+        if self.earliest.is_none_or(|earliest| earliest > due) {
             return;
         }
-        let due = world.clock - SETTLE;
         self.judge_where(|act| act.first <= due, world);
     }
 
@@ -258,7 +261,9 @@ impl StaticPods {
     /// Opens an action. What was open about the Pod is over.
     fn open(&mut self, mut act: Act, world: &mut World) {
         let key = act.key.clone();
-        self.judge_where(|open| open.key == key, world);
+        if let Some(over) = self.open.remove(&key) {
+            self.judge(over, world);
+        }
         let loaded = act.kind != Kind::Removed;
         self.note(&key, &act.uid);
         if let Some(known) = self.pods.get_mut(&key) {
@@ -267,11 +272,12 @@ impl StaticPods {
                 act.node.clone_from(&known.node);
             }
         }
-        self.open.push(act);
+        self.earliest = Some(self.earliest.map_or(act.first, |earliest| earliest.min(act.first)));
+        self.open.insert(key, act);
     }
 
     fn open_act(&mut self, key: &(String, String)) -> Option<&mut Act> {
-        self.open.iter_mut().find(|act| act.key == *key)
+        self.open.get_mut(key)
     }
 
     fn note_sandbox(&mut self, sandbox: &str, key: &(String, String)) {
@@ -326,11 +332,8 @@ impl StaticPods {
     }
 
     fn judge_where(&mut self, due: impl Fn(&Act) -> bool, world: &mut World) {
-        if !self.open.iter().any(&due) {
-            return;
-        }
-        let (ready, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open).into_iter().partition(due);
-        self.open = open;
+        let ready: Vec<Act> = self.open.extract_if(.., |_, act| due(act)).map(|(_, act)| act).collect();
+        self.earliest = self.open.values().map(|act| act.first).min();
         for act in ready {
             self.judge(act, world);
         }

@@ -42,6 +42,8 @@ struct Sighting {
 #[derive(Debug, Default)]
 pub(super) struct GhostPods {
     open: BTreeMap<(String, String), Sighting>,
+    /// When the first of them was seen.
+    earliest: Option<Timestamp>,
     /// Told or explained.
     settled: BTreeSet<(String, String)>,
     /// Created or bound on record; and loaded from files.
@@ -125,6 +127,7 @@ impl GhostPods {
             return;
         }
         let first = cite.time;
+        self.earliest = Some(self.earliest.map_or(first, |earliest| earliest.min(first)));
         let sighting = self.open.entry(key).or_insert_with(|| Sighting {
             first,
             added,
@@ -143,10 +146,11 @@ impl GhostPods {
     }
 
     pub(super) fn judge_until(&mut self, due: Timestamp, beginning: &Beginning, world: &mut World) {
-        if !self.open.values().any(|sighting| sighting.first <= due) {
+        if self.earliest.is_none_or(|earliest| earliest > due) {
             return;
         }
         let ready: Vec<_> = self.open.extract_if(.., |_, sighting| sighting.first <= due).collect();
+        self.earliest = self.open.values().map(|sighting| sighting.first).min();
         for (key, sighting) in ready {
             self.judge(&key, sighting, beginning, world);
             self.settled.insert(key);

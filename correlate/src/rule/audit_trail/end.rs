@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use auditgap_records::Timestamp;
 use auditgap_records::report::{Confidence, GapObject, Severity};
+use auditgap_records::{Position, Timestamp};
 
 use super::INFO;
 use crate::fact::Fact;
@@ -17,12 +17,38 @@ const AFTER: Duration = Duration::from_secs(60);
 /// Records of others that show that the cluster went on.
 const MANY: u64 = 20;
 
+/// A record that shows that something was at work.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    time: Timestamp,
+    feed: u16,
+    position: Position,
+    words: &'static str,
+}
+
+impl Mark {
+    fn new(seen: Seen<'_>) -> Self {
+        let words = match seen.fact {
+            Fact::Revision(_) => "etcd: a revision was written",
+            Fact::Kubelet(_) => "kubelet: at work",
+            Fact::Runtime(_) => "runtime: at work",
+            _ => "etcd: at work",
+        };
+        Self { time: seen.time, feed: seen.feed, position: seen.position, words }
+    }
+
+    fn cite(self) -> Cite {
+        let Self { time, feed, position, words } = self;
+        Cite { time, feed, position, summary: words.to_owned() }
+    }
+}
+
 /// What others did since the last audit record.
 #[derive(Debug, Default)]
 pub(super) struct Others {
     since: Option<Timestamp>,
-    first: Option<Cite>,
-    last: Option<Cite>,
+    first: Option<Mark>,
+    last: Option<Mark>,
     records: u64,
     writes: u64,
 }
@@ -44,10 +70,10 @@ impl Others {
         self.writes += u64::from(write);
         // A written revision shows best that the API server was at work.
         if self.first.is_none() || (write && self.writes == 1) {
-            self.first = Some(seen.cite(words(seen.fact)));
+            self.first = Some(Mark::new(seen));
         }
         if write || self.writes == 0 {
-            self.last = Some(seen.cite(words(seen.fact)));
+            self.last = Some(Mark::new(seen));
         }
         found
     }
@@ -63,7 +89,7 @@ impl Others {
             Some(until) => ("The audit trail was silent while the cluster went on", until),
             None => ("The audit trail ends while the cluster goes on", last.time),
         };
-        let evidence = self.first.take().into_iter().chain([last]).collect();
+        let evidence = self.first.take().into_iter().chain([last]).map(Mark::cite).collect();
         let mut draft = GapDraft::new(&INFO, title, evidence);
         draft.severity = Severity::Info;
         draft.confidence = Confidence::Low;
@@ -76,14 +102,5 @@ impl Others {
             self.records, self.writes
         );
         Some(draft)
-    }
-}
-
-fn words(fact: &Fact) -> String {
-    match fact {
-        Fact::Revision(revision) => format!("etcd: {} at revision {}", revision.key, revision.mod_revision),
-        Fact::Kubelet(_) => "kubelet: at work".to_owned(),
-        Fact::Runtime(_) => "runtime: at work".to_owned(),
-        _ => "etcd: at work".to_owned(),
     }
 }
