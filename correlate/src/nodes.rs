@@ -37,7 +37,7 @@ impl Nodes {
             .all(|feed| formats.insert(feed.format.as_str()));
         let mut names = kubelets.iter();
         let common = match (names.next(), names.next()) {
-            (Some(only), None) if !runtimes.contains(only) => Some(*only),
+            (Some(only), None) if runtimes_of_one_node && !runtimes.contains(only) => Some(*only),
             (None, _) if runtimes_of_one_node => runtimes.first().copied(),
             _ => None,
         };
@@ -123,6 +123,10 @@ mod tests {
             (
                 vec![(Kubelet, "n1", ""), (Kubelet, "n2", ""), (Runtime, "containerd", "log")],
                 vec!["n1", "n2", "containerd"],
+            ),
+            (
+                vec![(Kubelet, "kubelet", ""), (Runtime, "a", "log"), (Runtime, "b", "log")],
+                vec!["kubelet", "a", "b"],
             ),
             (vec![(Runtime, "a", "log"), (Runtime, "b", "events")], vec!["a", "a"]),
             (vec![(Runtime, "a", "log"), (Runtime, "b", "log")], vec!["a", "b"]),

@@ -70,7 +70,6 @@ const STREAM_OPENS: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 struct Exec {
     node: String,
-    feed: u16,
     container: String,
     /// The runtime's own namespace, where an event told.
     namespace: Option<String>,
@@ -301,7 +300,6 @@ impl Exec {
     fn new(node: &str, seen: Seen<'_>, container: &str, summary: String) -> Self {
         Self {
             node: node.to_owned(),
-            feed: seen.feed,
             container: container.to_owned(),
             namespace: None,
             time: seen.time,

@@ -61,7 +61,7 @@ impl RuntimeContainer {
         if world.ledger.containers.get(&made.id).is_some_and(|container| container.known_to_kubelet) {
             return explained(world, How::Lineage);
         }
-        let mut draft = draft(made, world);
+        let mut draft = draft(made);
         draft.techniques = vec!["RT2"];
         draft.confidence = Confidence::High;
         draft.title = format!("Container {} made in Docker without a Pod", short_id(&made.id));
@@ -73,7 +73,7 @@ impl RuntimeContainer {
     }
 
     fn report_foreign(&mut self, made: &Made, namespace: &str, world: &mut World) {
-        let mut draft = draft(made, world);
+        let mut draft = draft(made);
         let surroundings = self.surroundings.get(&(made.node.clone(), namespace.to_owned()));
         let near = |cite: &&Cite| cite.time <= made.first && cite.time >= made.first - open::QUIET;
         draft.evidence.extend(surroundings.into_iter().flatten().filter(near).cloned());
@@ -90,7 +90,7 @@ impl RuntimeContainer {
 
     /// A container in the kubelet's namespace of which no CRI call tells.
     fn judge_without_cri(&mut self, made: &Made, world: &mut World) {
-        let mut draft = draft(made, world);
+        let mut draft = draft(made);
         draft.techniques = vec!["RT2"];
         let id = short_id(&made.id);
         draft.title = format!("Container {id} made past the kubelet, in its own namespace");
@@ -152,7 +152,7 @@ impl RuntimeContainer {
             return explained(world, How::Lineage);
         }
         if made.deleted.is_none_or(|deleted| deleted > made.first + PLEG) && kubelet_looked(made, world) {
-            let mut draft = draft(made, world);
+            let mut draft = draft(made);
             draft.techniques = vec!["RT1"];
             draft.title = format!("Container {name} made through CRI in a sandbox of no known Pod");
             draft.why.push_str(
@@ -174,7 +174,7 @@ impl RuntimeContainer {
             return explained(world, how);
         }
         let pod = shown(&format!("{}/{}", identity.namespace, identity.name));
-        let mut draft = draft(made, world);
+        let mut draft = draft(made);
         draft.techniques = vec!["RT1"];
         draft.title = format!("Sandbox for Pod {pod} made through CRI: no such Pod was ever created");
         draft.object = GapObject {
@@ -331,11 +331,11 @@ fn cannot_tell(made: &Made, world: &mut World) {
     );
 }
 
-fn draft(made: &Made, world: &World) -> GapDraft {
+fn draft(made: &Made) -> GapDraft {
     let mut draft = GapDraft::new(&INFO, String::new(), made.evidence.clone());
     draft.severity = Severity::High;
     draft.confidence = Confidence::High;
-    world.instance(made.evidence.first().map_or(0, |cite| cite.feed)).clone_into(&mut draft.node);
+    draft.node.clone_from(&made.node);
     let (namespace, image) = made.event.clone().unwrap_or_default();
     draft.object = GapObject {
         resource: "container".to_owned(),

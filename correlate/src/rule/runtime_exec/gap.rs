@@ -43,7 +43,7 @@ pub(super) fn draft(exec: &Exec, container: Option<&Container>, ground: Ground, 
         Ground::NotTheKubelet | Ground::NoRequest => Confidence::High,
         Ground::OffBeat => Confidence::Medium,
     };
-    world.instance(exec.feed).clone_into(&mut draft.node);
+    draft.node.clone_from(&exec.node);
     let (namespace, name, uid) = container
         .map(|known| (shown(&known.pod_namespace), shown(&known.pod_name), shown(&known.pod_uid)))
         .unwrap_or_default();

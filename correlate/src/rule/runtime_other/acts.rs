@@ -154,7 +154,7 @@ fn is_requested(act: &Act, container: &Container, world: &World) -> bool {
 
 fn draft(act: &Act, container: Option<&Container>, title: String, world: &World) -> GapDraft {
     let mut draft = GapDraft::new(&INFO, title, act.evidence.clone());
-    act.evidence.first().map_or("", |cite| world.instance(cite.feed)).clone_into(&mut draft.node);
+    draft.node.clone_from(&act.node);
     let pod = container.filter(|container| !container.pod_name.is_empty());
     draft.object = match pod {
         Some(container) => GapObject {

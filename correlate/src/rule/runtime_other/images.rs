@@ -204,7 +204,7 @@ fn report(node: &str, namespace: &str, foreign: bool, arrival: Arrival, world: &
     draft.techniques = if foreign { vec!["RT3", "RT6"] } else { vec!["RT6"] };
     draft.severity = Severity::Medium;
     draft.confidence = if foreign { Confidence::Certain } else { Confidence::High };
-    draft.evidence.first().map_or("", |cite| world.instance(cite.feed)).clone_into(&mut draft.node);
+    node.clone_into(&mut draft.node);
     draft.object = GapObject {
         resource: "image".to_owned(),
         namespace: shown(namespace),
