@@ -115,6 +115,7 @@ impl Writer<'_> {
                 .map(|(cite, why)| RejectedCandidate { audit: self.evidence(cite), why: why.clone() })
                 .collect(),
             policy_rule: draft.policy_rule,
+            exception: None,
             why: draft.why,
             next_steps: draft.rule.next_steps.iter().map(ToString::to_string).collect(),
             evidence: draft.evidence.iter().map(|cite| self.evidence(cite)).collect(),

@@ -219,6 +219,9 @@ pub struct Gap {
     /// For a blind spot: the policy rule that would have dropped the record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub policy_rule: Option<PolicyRuleRef>,
+    /// The exception that a person made for it, if any. It changes what is done about the gap, never the verdict.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exception: Option<AppliedException>,
     /// A paragraph that can be read aloud.
     pub why: String,
     /// What to do next, from the rule's page.
@@ -305,6 +308,17 @@ pub struct PolicyRuleRef {
     pub index: Option<usize>,
     /// The rule in one line.
     pub text: String,
+}
+
+/// An exception that covers a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedException {
+    /// Who answers for it.
+    pub owner: String,
+    /// Why the gap is accepted.
+    pub reason: String,
+    /// Last day on which it covers anything.
+    pub expires: String,
 }
 
 /// A pointer to a record.

@@ -57,7 +57,10 @@ pub struct ScanArgs {
     /// Write the report to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Exit with 1 if there is a gap, or one of at least this severity
+    /// Accepted classes of gap: a TOML file of [[exception]] (docs/exceptions.md)
+    #[arg(long, value_name = "FILE")]
+    pub exceptions: Option<PathBuf>,
+    /// Exit with 1 if there is a gap that no exception covers, or one of at least this severity
     #[arg(long, value_enum, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
 }

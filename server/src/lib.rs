@@ -4,6 +4,7 @@
 //! `correlate`'s: this crate moves bytes to the one, records to the other, and words to the person who asked.
 
 pub mod cli;
+mod exceptions;
 mod explain;
 mod input;
 mod output;

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use auditgap_correlate::{Context, Engine, Settings};
 use auditgap_records::inventory::Inventory;
-use auditgap_records::report::Report;
+use auditgap_records::report::{Gap, Report};
 
 use crate::cli::{InputArgs, ScanArgs};
+use crate::exceptions::Exceptions;
 use crate::input::{Inputs, announce, gather};
 use crate::output::write_report;
 use crate::progress::Progress;
@@ -22,11 +23,16 @@ const UNNAMED: &str = "unnamed";
 
 /// Runs the command.
 pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode> {
+    // A mistake in the exceptions is told before anything is read.
+    let exceptions = args.exceptions.as_deref().map(Exceptions::load).transpose()?.unwrap_or_default();
     let mut inputs = look(&args.input)?;
-    let report = judge(&args.input, &mut inputs);
+    let mut report = judge(&args.input, &mut inputs);
+    exceptions.apply(&mut report);
     write_report(&report, args.format, args.output.as_deref())?;
-    let failed =
-        args.fail_on.is_some_and(|fail_on| report.gaps.iter().any(|gap| gap.severity >= fail_on.threshold()));
+    let failed = args.fail_on.is_some_and(|fail_on| {
+        let counts = |gap: &Gap| gap.exception.is_none() && gap.severity >= fail_on.threshold();
+        report.gaps.iter().any(counts)
+    });
     Ok(ExitCode::from(u8::from(failed)))
 }
 

@@ -201,6 +201,35 @@ fn the_exit_code_tells_of_gaps_when_asked() {
 }
 
 #[test]
+fn an_exception_covers_what_it_names_and_only_until_it_expires() {
+    let folder = Folder::new();
+    folder.write("etcd.log", etcd_put_line());
+    let run = |expires: &str, condition: &str| {
+        let text = format!("[[exception]]\nowner='sre'\nreason='drill'\nexpires='{expires}'\n{condition}\n");
+        folder.write("accepted.toml", text);
+        folder.run(&[
+            "scan",
+            "etcd.log",
+            "--format",
+            "json",
+            "--fail-on",
+            "gap",
+            "--exceptions",
+            "accepted.toml",
+        ])
+    };
+    let covered = run("2999-12-31", "rule='etcd-write'");
+    assert_eq!(covered.code, 0, "{}", covered.said);
+    let gap = &covered.json()["gaps"][0];
+    assert_eq!((gap["rule"].as_str(), gap["exception"]["owner"].as_str()), (Some("etcd-write"), Some("sre")));
+    assert_eq!(run("2000-01-01", "rule='etcd-write'").code, 1, "it has expired");
+    assert_eq!(run("2999-12-31", "rule='etcd-read'").code, 1, "it is about another rule");
+    let misspelled = run("2999-12-31", "roule='etcd-write'");
+    assert_eq!(misspelled.code, 2);
+    assert!(misspelled.said.contains("roule"), "{}", misspelled.said);
+}
+
+#[test]
 fn a_report_in_a_file_is_whole() {
     let folder = Folder::new();
     folder.write("logs/audit.log", audit_line(1));

@@ -61,6 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "serde_json",
             "terminal_size",
             "textwrap",
+            "toml",
         ],
     ),
     (

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::escape::visible;
 use super::summary::{counted, grouped, moment, moments, path_in_words, span_in_words, story};
-use super::text::{object, policy_rule};
+use super::text::{accepted, object, policy_rule};
 
 /// An element id that is safe in a link, whatever the id was made of.
 pub(super) fn anchor(prefix: &str, id: &str) -> String {
@@ -97,6 +97,7 @@ fn facts(gap: &Gap, has_incident: bool) -> Markup {
             (fact("Groups", &groups))
             (fact("Perhaps", &actor.candidates.join("; ")))
             @if gap.count > 1 { (fact("Times", &grouped(gap.count))) }
+            @if let Some(exception) = &gap.exception { (fact("Accepted", &accepted(exception))) }
             @if let Some(rule) = &gap.policy_rule { (fact("Policy", &policy_rule(rule))) }
             @if has_incident {
                 div { dt { "Incident" } dd { a href={ "#" (anchor("incident", &gap.incident)) } { (visible(&gap.incident)) } } }

@@ -122,6 +122,9 @@ fn gap_block(gap: &Gap, indent: usize, page: &mut Page<'_>) -> io::Result<()> {
             page.paragraph(inner, label, Tone::Plain, &text)?;
         }
     }
+    if let Some(exception) = &gap.exception {
+        page.paragraph(inner, "accepted  ", Tone::Plain, &accepted(exception))?;
+    }
     if let Some(rule) = &gap.policy_rule {
         page.paragraph(inner, "policy    ", Tone::Plain, &policy_rule(rule))?;
     }
@@ -213,6 +216,12 @@ pub(super) fn actor(gap: &Gap) -> String {
 }
 
 /// The policy's rule with its number, counted as people count.
+/// Who accepted a gap, why, and until when.
+pub(super) fn accepted(exception: &auditgap_records::report::AppliedException) -> String {
+    let auditgap_records::report::AppliedException { owner, reason, expires } = exception;
+    format!("{reason} ({owner}, until {expires})")
+}
+
 pub(super) fn policy_rule(rule: &auditgap_records::report::PolicyRuleRef) -> String {
     match rule.index {
         Some(index) => format!("rule {} (rules[{index}]): {}", index + 1, rule.text),

@@ -46,6 +46,7 @@ fn gap(id: &str, path: Path, severity: Severity, title: &str, why: &str, evidenc
         expected: Expected::default(),
         rejected_candidates: vec![],
         policy_rule: None,
+        exception: None,
         why: why.into(),
         next_steps: vec![],
         evidence,
