@@ -203,7 +203,7 @@ fn the_exit_code_tells_of_gaps_when_asked() {
 #[test]
 fn an_exception_covers_what_it_names_and_only_until_it_expires() {
     let folder = Folder::new();
-    folder.write("etcd.log", etcd_put_line());
+    folder.write("etcd.log", etcd_put_line(1, "c2VjcmV0"));
     let run = |expires: &str, condition: &str| {
         let text = format!("[[exception]]\nowner='sre'\nreason='drill'\nexpires='{expires}'\n{condition}\n");
         folder.write("accepted.toml", text);
