@@ -322,7 +322,7 @@ fn cri_pod(world: &mut World) {
             r#"kubelet_pods.go:1414] "Clean up containers for orphaned pod we had not seen before" podUID="{uid}" killPodOptions="<internal error: json: unsupported type: chan<- struct {{}}>""#
         );
         world.kubelet(node, 2, &line);
-        world.stop_sandbox(&pod);
+        world.runtime_stops_sandbox(&pod);
     });
 }
 

@@ -320,12 +320,17 @@ impl World {
         });
     }
 
-    /// The node stops a Pod's sandbox.
+    /// The node stops the sandbox of a Pod that it knows.
     pub(crate) fn stop_sandbox(&mut self, pod: &Pod) {
-        self.containerd(pod.node, &format!(r#"StopPodSandbox for "{}""#, pod.sandbox));
-        self.runtime_exits(pod.node, "k8s.io", &pod.sandbox, 137);
         self.pleg(pod, "ContainerDied", &pod.container);
         self.pleg(pod, "ContainerDied", &pod.sandbox);
+        self.runtime_stops_sandbox(pod);
+    }
+
+    /// A sandbox is stopped through CRI: the runtime's side.
+    pub(crate) fn runtime_stops_sandbox(&mut self, pod: &Pod) {
+        self.containerd(pod.node, &format!(r#"StopPodSandbox for "{}""#, pod.sandbox));
+        self.runtime_exits(pod.node, "k8s.io", &pod.sandbox, 137);
         let pod = pod.clone();
         self.later(30 * MILLI, move |world| {
             world.containerd(
