@@ -56,9 +56,12 @@ const READ: &[(&str, &str)] = &[
     ("customresourcedefinitions", "apiextensions.k8s.io"),
 ];
 
+/// Kubelets among the clients: the first ones.
+const NODES: usize = 60;
+
 fn clients(random: &mut Random) -> Vec<Client> {
     let mut list = Vec::new();
-    for node in 0..60 {
+    for node in 0..NODES {
         list.push(Client {
             user: format!(
                 r#""username":"system:node:ip-10-0-{node}-17.example.internal","groups":["system:nodes","system:authenticated"],"extra":{{"authentication.kubernetes.io/credential-id":["X509SHA256={}"]}}"#,
@@ -111,10 +114,10 @@ impl Traffic {
         let mut gaps = 0;
         for event in 0..self.events {
             now += random.between(1, self.spacing_micros * 2 - 1);
-            let Some(client) = random.pick(&clients) else { continue };
             if random.chance(25) {
-                write_one(audit, watch, &mut random, client, now, &mut objects)?;
+                write_one(audit, watch, &mut random, &clients, now, &mut objects)?;
             } else {
+                let Some(client) = random.pick(&clients) else { continue };
                 read_one(audit, &mut random, client, now)?;
             }
             if event % every == every / 2 && gaps < self.gaps {
@@ -173,12 +176,15 @@ fn write_one(
     audit: &mut impl Write,
     watch: &mut impl Write,
     random: &mut Random,
-    client: &Client,
+    clients: &[Client],
     now: i64,
     objects: &mut Objects,
 ) -> io::Result<()> {
     let index = random.below(objects.list.len() as u64);
     let (resource, group) = WRITTEN.get((index / OBJECTS) as usize).copied().unwrap_or_default();
+    // Of Pods a kubelet creates and deletes only the mirrors of static ones, of which there are none here.
+    let clients = if resource == "pods" { clients.get(NODES..).unwrap_or_default() } else { clients };
+    let Some(client) = random.pick(clients) else { return Ok(()) };
     let namespace = format!("team-{}", index % 60);
     let name = format!("{resource}-{:05x}", index % OBJECTS);
     let before = objects.list[index as usize];

@@ -35,6 +35,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "auditgap-records",
             "bounded-static",
+            "form_urlencoded",
+            "percent-encoding",
             "serde",
             "serde-saphyr",
             "serde_json",
@@ -57,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "indicatif",
             "maud",
             "memchr",
+            "mimalloc",
             "serde",
             "serde_json",
             "terminal_size",
