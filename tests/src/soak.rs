@@ -83,9 +83,9 @@ impl Soak {
         for _ in 0..STORIES_PER_BATCH {
             let time = START + self.story as i64 * SPACING;
             if self.story.is_multiple_of(8) {
-                self.pod(time)
+                self.pod(time);
             } else {
-                self.object(time)
+                self.object(time);
             }
             self.story += 1;
         }

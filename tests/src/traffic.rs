@@ -110,7 +110,7 @@ impl Traffic {
         let clients = clients(&mut random);
         let mut now = START;
         let mut objects = Objects::new();
-        let every = if self.gaps == 0 { u64::MAX } else { (self.events / self.gaps).max(1) };
+        let every = self.events.checked_div(self.gaps).map_or(u64::MAX, |every| every.max(1));
         let mut gaps = 0;
         for event in 0..self.events {
             now += random.between(1, self.spacing_micros * 2 - 1);
