@@ -21,6 +21,9 @@ use crate::world::Seen;
 /// Lines of one request stand this close together.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
 
+/// A log line this close to a watch's first or last revision may tell of that very revision.
+const WATCH_EDGE: Duration = Duration::from_secs(2);
+
 /// Requests that wait, at the most.
 const WAITING: usize = 100_000;
 
@@ -218,8 +221,9 @@ impl LogWrites {
             let ahead = write.cites.first().and_then(|cite| clocks.get(&cite.feed)).copied().unwrap_or(0);
             let [first_at, last_at] =
                 [write.first, write.last].map(|time| Timestamp(time.0.saturating_sub(ahead)));
-            let covered =
-                watched.is_some_and(|(first, last)| first <= last_at && first_at <= last + SAME_REQUEST * 4);
+            let covered = watched.is_some_and(|(first, last)| {
+                first - WATCH_EDGE <= last_at && first_at <= last + WATCH_EDGE
+            });
             if write.promoted || covered || write.foreign.is_some() || write.outcome() == Some(false) {
                 continue;
             }
