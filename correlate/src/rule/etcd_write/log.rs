@@ -221,9 +221,8 @@ impl LogWrites {
             let ahead = write.cites.first().and_then(|cite| clocks.get(&cite.feed)).copied().unwrap_or(0);
             let [first_at, last_at] =
                 [write.first, write.last].map(|time| Timestamp(time.0.saturating_sub(ahead)));
-            let covered = watched.is_some_and(|(first, last)| {
-                first - WATCH_EDGE <= last_at && first_at <= last + WATCH_EDGE
-            });
+            let covered = watched
+                .is_some_and(|(first, last)| first - WATCH_EDGE <= last_at && first_at <= last + WATCH_EDGE);
             if write.promoted || covered || write.foreign.is_some() || write.outcome() == Some(false) {
                 continue;
             }
