@@ -17,11 +17,14 @@ type Bypass = fn(&mut World);
 /// For how long a single deed leaves traces.
 const BRIEF: i64 = 2 * SECOND;
 
+/// Before this a node's log may not have its first line yet, and a log that has not begun proves nothing.
+const FIRST_START: i64 = 20 * SECOND;
+
 pub(crate) fn start(world: &mut World) {
     let visible = visible(&world.options);
     for _ in 0..world.options.bypasses {
         let Some(bypass) = world.random.pick(&visible).copied() else { return };
-        let delay = world.random.between(5 * SECOND, world.end - world.from - LAST_START);
+        let delay = world.random.between(FIRST_START, world.end - world.from - LAST_START);
         world.later(delay, bypass);
     }
 }
