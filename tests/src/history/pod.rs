@@ -150,6 +150,10 @@ impl World {
     pub(crate) fn patch_status(&mut self, pod: &Pod) {
         let pod = pod.clone();
         self.later(6 * MILLI, move |world| {
+            // The API server has no status to patch of a Pod that is gone.
+            if world.etcd.revision_of(&POD.key(&pod.namespace, &pod.name)).is_none() {
+                return;
+            }
             let call = Call::new(people::node(pod.node), "patch", POD, &pod.namespace, &pod.name)
                 .on("status")
                 .of(&pod.uid);

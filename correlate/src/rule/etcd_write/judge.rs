@@ -23,6 +23,9 @@ use crate::world::{Absence, World};
 /// Requests and writes further away than this, beyond their own duration, do not compete.
 const NEIGHBOURHOOD: Duration = Duration::from_secs(10);
 
+/// How soon after the end of a change its deletion must show, where nothing tells that the object was to be deleted.
+const FINALIZER_LAG: Duration = Duration::from_millis(250);
+
 /// The audit trail must have been alive this long around a write to prove that its request is missing.
 const ALIVE_BEFORE: Duration = Duration::from_secs(1);
 const ALIVE_AFTER: Duration = Duration::from_secs(2);
@@ -150,13 +153,24 @@ impl EtcdWrite {
         let requests = &world.ledger.requests;
         let mut candidates: Vec<_> = requests.of_object(object).filter(near).collect();
         candidates.extend(requests.of_collection(object).filter(near));
+        if write.kind == RevisionKind::Delete {
+            // A change deletes only what was marked for deletion and kept by a finalizer. Where no mark is on record, it
+            // must have come at the very moment.
+            let marked = requests
+                .of_object(object)
+                .any(|(_, request)| request.fact.verb == Verb::Delete && request.fact.succeeded());
+            candidates.retain(|(_, request)| {
+                let changes = matches!(request.fact.verb, Verb::Update | Verb::Patch);
+                !changes || marked || request.fact.deletion_pending || time <= request.end() + FINALIZER_LAG
+            });
+        }
         if candidates.is_empty() {
             return None;
         }
         // Creates without a name compete for every new object of the collection; of others only the same object's.
         let mut writes = vec![(write, time)];
         let rivals = write.identity.and_then(|identity| self.by_object.get(&identity));
-        let rivals = rivals.map(Vec::as_slice).unwrap_or_default();
+        let rivals = rivals.map(crate::lookup::Numbers::as_slice).unwrap_or_default();
         for rival in rivals.iter().filter(|id| **id != base).filter_map(|id| self.get(*id)) {
             let rival_time = Timestamp(rival.time.0.saturating_sub(write.time.0).saturating_add(time.0));
             if !rival.decided && rival_time <= time + NEIGHBOURHOOD {
@@ -440,11 +454,13 @@ pub(super) fn foreign_requests(rule: &mut EtcdWrite, due: Timestamp, world: &mut
         if NEIGHBOURS.iter().any(|prefix| target.key.starts_with(prefix)) {
             continue;
         }
-        report_foreign(&request, &why, world);
+        let borrowed = request.user.as_deref().is_some_and(|user| rule.log.is_usual_name(user));
+        report_foreign(&request, &why, borrowed, world);
     }
 }
 
-fn report_foreign(request: &LogWrite, why: &str, world: &mut World) {
+/// `borrowed`: it came with the API server's own certificate.
+fn report_foreign(request: &LogWrite, why: &str, borrowed: bool, world: &mut World) {
     let Some(target) = request.targets.first() else { return };
     let prefixes = &world.context.settings.key_prefixes;
     let object = ObjectKey::of_key(&target.key, prefixes).filter(|_| target.range_end.is_empty());
@@ -479,6 +495,9 @@ fn report_foreign(request: &LogWrite, why: &str, world: &mut World) {
         (Some(object), RevisionKind::Put) => technique_of_resource(&object.resource),
         (None, RevisionKind::Put) => vec!["ET3"],
     };
+    if borrowed {
+        draft.techniques.push("ET8");
+    }
     draft.object = GapObject {
         group: object.as_ref().map_or_else(String::new, |object| object.group.to_string()),
         resource: object.as_ref().map_or_else(|| "key".to_owned(), |object| object.resource.to_string()),
@@ -508,6 +527,13 @@ fn report_foreign(request: &LogWrite, why: &str, world: &mut World) {
         keys.join(", "),
         request.first
     );
+    if borrowed {
+        let _ = write!(
+            draft.why,
+            " It came with the certificate of the API server's own writes ({}): that is in other hands.",
+            draft.actor.certificate_cn
+        );
+    }
     if let Some(count) =
         request.response_count.filter(|count| *count > 0 && target.kind == RevisionKind::Delete)
     {
