@@ -25,6 +25,9 @@ pub struct Settings {
     pub audit_idle: Duration,
     /// Silence after which any other feed is shown as silent.
     pub idle: Duration,
+    /// How long a copy, compaction or rewriting of etcd's database waits for others that come at the same interval, as
+    /// a job's do. The default lets a finished recording be judged as a whole; who watches live wants minutes.
+    pub rhythm_wait: Duration,
     /// Key prefixes under which an API server stores its objects (`--etcd-prefix`).
     pub key_prefixes: Vec<String>,
     /// Evidence kept of one gap, at the most.
@@ -43,6 +46,7 @@ impl Default for Settings {
             watch_lag: Duration::from_secs(2),
             audit_idle: Duration::from_secs(60),
             idle: Duration::from_secs(300),
+            rhythm_wait: Duration::from_hours(24),
             key_prefixes: ["/registry", "/kubernetes.io", "/openshift.io"].map(str::to_owned).to_vec(),
             evidence_limit: 20,
             gap_limit: 50_000,

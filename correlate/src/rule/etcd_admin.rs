@@ -42,8 +42,11 @@ const START: Duration = Duration::from_secs(60);
 /// Revisions older than the newest, in a row, after which they are not late but from another store.
 const REPLACED: u32 = 5;
 
-/// Acts that come this regularly are a job's.
-const REGULAR_COUNT: usize = 3;
+/// Jobs do not run more often than this.
+const LEAST_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Acts that wait to be known by their rhythm, at the most.
+const WAITING: usize = 4_096;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -246,7 +249,7 @@ impl EtcdAdmin {
         if times.len() >= 1_024 {
             times.remove(0);
         }
-        times.push(cite.time);
+        times.insert(times.partition_point(|time| *time <= cite.time), cite.time);
         self.open.push(Act {
             kind,
             subject,
@@ -259,8 +262,10 @@ impl EtcdAdmin {
     }
 
     fn judge_until(&mut self, due: Timestamp, world: &mut World) {
+        let rhythm = if self.open.len() > WAITING { SAME_ACT } else { world.context.settings.rhythm_wait };
+        let wait = |act: &Act| if act.kind.may_be_a_job() { rhythm.max(SAME_ACT) } else { SAME_ACT };
         let (ready, open): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.open).into_iter().partition(|act| act.last + SAME_ACT <= due);
+            std::mem::take(&mut self.open).into_iter().partition(|act| act.last + wait(act) <= due);
         self.open = open;
         for act in ready {
             self.judge(act, world);
@@ -282,7 +287,7 @@ impl EtcdAdmin {
             Kind::Members if started => return world.verdicts.explained(How::Restart),
             _ => {}
         }
-        let regular = self.is_regular(act.kind);
+        let regular = self.is_regular(&act);
         let (title, severity, confidence, technique, why) = words(&act);
         let mut draft = GapDraft::new(&INFO, title, act.cites);
         draft.severity = if regular { Severity::Info } else { severity };
@@ -302,19 +307,27 @@ impl EtcdAdmin {
         world.report(draft);
     }
 
-    /// Whether acts of a kind keep the same interval, within a twentieth.
-    fn is_regular(&self, kind: Kind) -> bool {
-        let Some(times) = self.times.get(&kind).filter(|times| times.len() >= REGULAR_COUNT) else {
-            return false;
+    /// Whether an act is one of three that follow each other at the same interval, within a twentieth.
+    fn is_regular(&self, act: &Act) -> bool {
+        let Some(times) = self.times.get(&act.kind).filter(|_| act.kind.may_be_a_job()) else { return false };
+        let near = |moment: i64, slack: i64| {
+            let from = times.partition_point(|time| time.0 < moment.saturating_sub(slack));
+            times.get(from).is_some_and(|time| time.0 <= moment.saturating_add(slack))
         };
-        if !matches!(kind, Kind::Snapshot | Kind::Compaction | Kind::Defragmentation) {
-            return false;
-        }
-        let intervals: Vec<i64> = times.windows(2).map(|pair| pair[1].nanos_since(pair[0])).collect();
-        let (Some(least), Some(most)) = (intervals.iter().min(), intervals.iter().max()) else {
-            return false;
-        };
-        *least > 30_000_000_000 && most - least <= least / 20
+        times.iter().any(|other| {
+            let interval = other.nanos_since(act.first);
+            let slack = interval.abs() / 20;
+            interval.unsigned_abs() >= LEAST_INTERVAL.as_nanos() as u64
+                && (near(other.0.saturating_add(interval), slack)
+                    || near(act.first.0.saturating_sub(interval), slack))
+        })
+    }
+}
+
+impl Kind {
+    /// Backups and maintenance run by the clock.
+    fn may_be_a_job(self) -> bool {
+        matches!(self, Self::Snapshot | Self::Compaction | Self::Defragmentation)
     }
 }
 

@@ -34,33 +34,67 @@ pub static INFO: RuleInfo = RuleInfo {
 /// Requests from one address that show it to be the node's.
 const LEARNED: u64 = 20;
 
-/// And for how long it must have been the only one.
+/// And for how long they must have come.
 const ALONE: Duration = Duration::from_secs(60);
 
 /// Nodes and addresses remembered.
 const NODES: usize = 20_000;
 const ADDRESSES: usize = 8;
-const CITES: usize = 16;
 
+/// Requests cited from each address.
+const CITES: usize = 8;
+
+/// Requests under a node's name from one address.
 #[derive(Debug)]
-struct Stranger {
+struct Origin {
     address: IpAddr,
     requests: u64,
     user_agent: String,
     groups: Vec<String>,
+    first: Timestamp,
     last: Timestamp,
+    /// First seen before any address was known to be the node's.
+    early: bool,
     cites: Vec<Cite>,
 }
 
-#[derive(Debug)]
+impl Origin {
+    fn is_usual(&self) -> bool {
+        self.requests >= LEARNED && self.last >= self.first + ALONE
+    }
+}
+
+#[derive(Debug, Default)]
 struct Node {
-    home: IpAddr,
-    first: Timestamp,
-    last: Timestamp,
-    requests: u64,
-    strangers: Vec<Stranger>,
+    origins: Vec<Origin>,
     /// It comes from many addresses: none can be called foreign.
     roams: bool,
+}
+
+impl Node {
+    /// The address that nearly all requests come from, if there is one.
+    fn home(&self) -> Option<&Origin> {
+        let home =
+            self.origins.iter().max_by_key(|origin| (origin.requests, std::cmp::Reverse(origin.first)))?;
+        let one_family = self.origins.iter().all(|origin| origin.address.is_ipv4() == home.address.is_ipv4());
+        (home.is_usual() && one_family && !self.roams).then_some(home)
+    }
+
+    /// What came from elsewhere. An address that took over is the node's new one, and one from before its old one;
+    /// one that sends a good part of all is another of its own.
+    fn strangers<'a>(&'a self, home: &'a Origin) -> Vec<&'a Origin> {
+        let others: Vec<&Origin> =
+            self.origins.iter().filter(|origin| origin.address != home.address).collect();
+        // Several ways from the beginning: any of them may be the node's.
+        if others.len() > 1 && others.iter().any(|origin| origin.early) {
+            return Vec::new();
+        }
+        others
+            .into_iter()
+            .filter(|origin| origin.first >= home.first && origin.last <= home.last)
+            .filter(|origin| origin.requests <= home.requests / if origin.early { 10 } else { 4 })
+            .collect()
+    }
 }
 
 /// The rule's state.
@@ -83,15 +117,9 @@ impl Rule for NodeIdentity {
 
     fn finish(&mut self, world: &mut World) {
         for (name, node) in std::mem::take(&mut self.nodes) {
-            if node.roams || node.requests < LEARNED {
-                continue;
-            }
-            for stranger in &node.strangers {
-                // An address that takes over is the node's new one.
-                let moved = stranger.last > node.last || stranger.requests > node.requests / 4;
-                if !moved {
-                    world.report(draft(&name, &node, stranger));
-                }
+            let Some(home) = node.home() else { continue };
+            for stranger in node.strangers(home) {
+                world.report(draft(&name, home, stranger));
             }
         }
     }
@@ -104,46 +132,31 @@ impl NodeIdentity {
         if address.is_loopback() || address.is_unspecified() {
             return;
         }
-        let Some(node) = self.nodes.get_mut(name) else {
-            if self.nodes.len() < NODES {
-                let node = Node {
-                    home: address,
-                    first: seen.time,
-                    last: seen.time,
-                    requests: 1,
-                    strangers: Vec::new(),
-                    roams: false,
-                };
-                self.nodes.insert(name.into(), node);
+        if !self.nodes.contains_key(name) {
+            if self.nodes.len() >= NODES {
+                return;
             }
-            return;
-        };
-        if node.home == address {
-            node.requests += 1;
-            node.last = node.last.max(seen.time);
-            return;
+            self.nodes.insert(name.into(), Node::default());
         }
-        let learned = node.requests >= LEARNED && seen.time >= node.first + ALONE;
-        let same_family = node.home.is_ipv4() == address.is_ipv4();
-        if !learned || !same_family {
-            node.roams = true;
-            return;
-        }
-        let cite = seen.cite(format!("{} from {address}", summary(fact)));
-        if let Some(stranger) = node.strangers.iter_mut().find(|stranger| stranger.address == address) {
-            stranger.requests += 1;
-            stranger.last = stranger.last.max(seen.time);
-            if stranger.cites.len() < CITES {
-                stranger.cites.push(cite);
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if let Some(origin) = node.origins.iter_mut().find(|origin| origin.address == address) {
+            origin.requests += 1;
+            origin.first = origin.first.min(seen.time);
+            origin.last = origin.last.max(seen.time);
+            if origin.cites.len() < CITES {
+                origin.cites.push(cite(seen, fact, address));
             }
-        } else if node.strangers.len() < ADDRESSES {
-            node.strangers.push(Stranger {
+        } else if node.origins.len() < ADDRESSES {
+            let early = !node.origins.iter().any(Origin::is_usual);
+            node.origins.push(Origin {
                 address,
                 requests: 1,
                 user_agent: fact.user_agent.to_string(),
                 groups: fact.groups.split(',').map(str::to_owned).collect(),
+                first: seen.time,
                 last: seen.time,
-                cites: vec![cite],
+                early,
+                cites: vec![cite(seen, fact, address)],
             });
         } else {
             node.roams = true;
@@ -151,8 +164,12 @@ impl NodeIdentity {
     }
 }
 
-fn draft(name: &str, node: &Node, stranger: &Stranger) -> GapDraft {
-    let Stranger { address, requests, .. } = stranger;
+fn cite(seen: Seen<'_>, fact: &AuditFact, address: IpAddr) -> Cite {
+    seen.cite(format!("{} from {address}", summary(fact)))
+}
+
+fn draft(name: &str, home: &Origin, stranger: &Origin) -> GapDraft {
+    let Origin { address, requests, .. } = stranger;
     let title =
         format!("The identity of node {name} was used from {address}, which is not the node's address");
     let mut draft = GapDraft::new(&INFO, title, stranger.cites.clone());
@@ -169,7 +186,7 @@ fn draft(name: &str, node: &Node, stranger: &Stranger) -> GapDraft {
     draft.why = format!(
         "The kubelet of {name} speaks to the API server from {} ({} recorded requests, before and after). {requests} \
          request(s) under its name came from {address}. Its client certificate and key, or a copy, are used there.",
-        node.home, node.requests
+        home.address, home.requests
     );
     draft
 }

@@ -26,13 +26,13 @@ mod sandbox;
 mod settings;
 
 use act::{Act, Kind, Source};
-use settings::KubeletFeed;
+use settings::{CUT_OFF, KubeletFeed};
 
 /// The rule.
 pub static INFO: RuleInfo = RuleInfo {
     name: "static-pod",
     path: Path::StaticPod,
-    techniques: &["SP1", "SP2", "SP3", "SP4", "SP5", "SP6"],
+    techniques: &["SP1", "SP2", "SP3", "SP4", "SP5", "SP6", "SP7"],
     attack: &["T1610", "T1543.005", "T1564", "T1036.005", "T1562.001"],
     next_steps: &[
         "Read the manifest on the node, and find who wrote it: shell sessions, configuration management, the host's own audit log.",
@@ -149,6 +149,7 @@ impl StaticPods {
                 self.mirrored(seen, pod, cite, Some(error), world);
             }
             KubeletLine::MirrorPodDeleted { pod } => self.mirror_deleted(seen, pod, world),
+            KubeletLine::ApiServerUnreachable { .. } => self.cut_off(seen, world),
             KubeletLine::StaticPodPath { path } => self.path(seen, path, world),
             KubeletLine::StaticPodUrl { url } => self.url(seen, url, world),
             KubeletLine::ManifestIgnored { path, reason } => self.ignored(seen, path, reason, world),
@@ -190,9 +191,26 @@ impl StaticPods {
         act.at_start = kubelet.starting(seen.time);
         act.starts_before = kubelet.starts.saturating_sub(1);
         act.http = source == PodSource::Http;
+        act.other_source = act.at_start && kubelet.new_source;
+        act.cut_off = kubelet.cut_off(seen.time);
         act.set_uid(uid);
         world.instance(seen.feed).clone_into(&mut act.node);
         self.open(act, world);
+    }
+
+    /// A kubelet could not reach the API server: what it loaded right before has no mirror Pod either.
+    fn cut_off(&mut self, seen: Seen<'_>, world: &World) {
+        let kubelet = self.kubelets.entry(seen.feed).or_default();
+        kubelet.lost_the_api_server(seen.time);
+        if kubelet.starting(seen.time) {
+            return;
+        }
+        let node = world.instance(seen.feed);
+        for act in self.open.values_mut().filter(|act| act.node == node) {
+            if act.source == Source::Kubelet && seen.time <= act.first + CUT_OFF {
+                act.cut_off = true;
+            }
+        }
     }
 
     fn updated(&mut self, seen: Seen<'_>, pod: &PodRef<'_>, world: &mut World) {

@@ -174,6 +174,8 @@ enum Kind {
 #[derive(Default)]
 struct Tally<'n> {
     lines: u64,
+    /// Events that an API server failed to store follow: it quotes them in its own log.
+    quotes: bool,
     counts: BTreeMap<(Vec<Envelope>, Kind), Votes>,
     name: Option<&'n str>,
 }
@@ -197,7 +199,10 @@ impl<'n> Tally<'n> {
 
     fn look(&mut self, text: &str, chain: &mut Vec<Envelope>) {
         let (kind, component) = match signature_of(text) {
-            None => return,
+            None => {
+                self.quotes = text.trim_end() == "Impacted events:";
+                return;
+            }
             Some(Signature::Envelope(kind)) => {
                 if chain.len() < envelope::MAX_DEPTH {
                     chain.push(kind);
@@ -209,10 +214,15 @@ impl<'n> Tally<'n> {
                 }
                 return;
             }
+            Some(Signature::Format(Format::AuditLegacy)) if self.quotes => {
+                self.lines = self.lines.saturating_sub(1);
+                return;
+            }
             Some(Signature::Format(format)) => (Kind::Format(format), None),
             Some(Signature::Klog(component)) => (Kind::Klog, component),
             Some(Signature::Logrus(component)) => (Kind::Logrus, component),
         };
+        self.quotes = false;
         let votes = self.counts.entry((chain.clone(), kind)).or_default();
         votes.lines += 1;
         if let Some(component) = component {

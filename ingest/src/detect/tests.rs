@@ -5,6 +5,7 @@ use super::*;
 const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/","verb":"get"}"#;
 const KLOG: &str = "I0301 11:00:00.000001    7 kubelet.go:9] \"SyncLoop ADD\" source=\"api\"";
 const ANY_KLOG: &str = "I0301 11:00:00.000001    7 reflector.go:9] x";
+const LEGACY: &str = "2026-03-01T11:00:00Z AUDIT: id=\"a\" stage=\"ResponseComplete\" ip=\"10.0.0.1\" method=\"get\" user=\"u\" groups=\"\" as=\"<self>\" asgroups=\"<lookup>\" user-agent=\"a\" namespace=\"<none>\" uri=\"/api\" response=\"200\"";
 const CONTAINERD: &str = "time=\"2026-03-01T11:00:00Z\" level=info msg=\"RunPodSandbox for x\"";
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -39,6 +40,15 @@ fn files_are_recognised_by_their_content() {
         ("kubelet.log", format!("{ANY_KLOG}\n"), "kubelet klog"),
         ("x/kube-apiserver-node.log", stack, "kube-apiserver klog"),
         ("x", format!("{ANY_KLOG}\n"), "klog of another component"),
+        // Events that could not be stored are quoted in the server's own log.
+        (
+            "kube-apiserver.log",
+            format!(
+                "E0301 11:00:00.000001    7 metrics.go:9] Error in audit plugin 'log' affecting 1 audit events: x\nImpacted events:\n{LEGACY}\n{LEGACY}\n"
+            ),
+            "kube-apiserver klog",
+        ),
+        ("", format!("{LEGACY}\n{LEGACY}\n"), "audit legacy text"),
         ("", format!("2026-03-01T11:00:00Z stderr F {KLOG}\n"), "kubelet klog in CRI log"),
         ("", format!("Mar 01 11:00:00 node kubelet[7]: {KLOG}\n"), "kubelet klog in syslog"),
         (

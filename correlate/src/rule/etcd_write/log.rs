@@ -24,6 +24,9 @@ const SAME_REQUEST: Duration = Duration::from_millis(500);
 /// A log line this close to a watch's first or last revision may tell of that very revision.
 const WATCH_EDGE: Duration = Duration::from_secs(2);
 
+/// Writes under one name that show it to be the API server's.
+const USUAL_NAME: u64 = 20;
+
 /// Requests that wait, at the most.
 const WAITING: usize = 100_000;
 
@@ -204,6 +207,12 @@ impl LogWrites {
         let own = self.names.get(name).copied().unwrap_or(0);
         (**usual != *name && *count >= 50 && own * 50 < *count)
             .then(|| format!("it came with the certificate of {name}, while the API server's writes come with that of {usual}"))
+    }
+
+    /// Whether a client's name is the one under which nearly all of an API server's writes come.
+    pub(super) fn is_usual_name(&self, name: &str) -> bool {
+        let most = self.names.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(*name)));
+        most.is_some_and(|(usual, count)| **usual == *name && *count >= USUAL_NAME)
     }
 
     /// Hands over what an API server may have sent, where no watch tells of its effect.

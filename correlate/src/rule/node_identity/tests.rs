@@ -23,6 +23,9 @@ fn a_foreign_address_between_a_nodes_own_is_told() {
     for (spans, expected) in [
         (&[(30, 10, "10.0.0.1"), (2, 1, "10.0.0.9"), (30, 10, "10.0.0.1")][..], 1),
         (&[(30, 10, "10.0.0.1")], 0),
+        // Before the node's own address was learned: it is the only other one, and rare.
+        (&[(3, 10, "10.0.0.1"), (2, 1, "10.0.0.9"), (30, 10, "10.0.0.1")], 1),
+        (&[(3, 10, "10.0.0.1"), (9, 1, "10.0.0.9"), (30, 10, "10.0.0.1")], 0),
         // It moved.
         (&[(30, 10, "10.0.0.1"), (30, 10, "10.0.0.2")], 0),
         // It comes by several ways from the beginning.

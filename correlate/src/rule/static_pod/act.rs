@@ -43,8 +43,12 @@ pub(super) struct Act {
     pub(super) uid: String,
     /// Why there is no mirror Pod.
     pub(super) refused: Option<String>,
+    /// Loaded by a kubelet that had just been given another source of manifests.
+    pub(super) other_source: bool,
     /// Loaded from a URL.
     pub(super) http: bool,
+    /// Its kubelet could not reach the API server.
+    pub(super) cut_off: bool,
     /// Found by what had just started.
     pub(super) at_start: bool,
     /// It came back with a manifest that it had before.
@@ -64,7 +68,9 @@ impl Act {
             source,
             uid: String::new(),
             refused: None,
+            other_source: false,
             http: false,
+            cut_off: false,
             at_start: false,
             same: false,
             starts_before: 0,

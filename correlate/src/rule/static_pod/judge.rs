@@ -112,7 +112,10 @@ impl StaticPods {
             Kind::Removed if control_plane => Severity::Critical,
             _ => Severity::High,
         };
-        draft.techniques = techniques(kind, refusal, &act.uid, act.http);
+        draft.techniques = techniques(kind, refusal, &act.uid, act.http || act.other_source);
+        if act.cut_off && kind == Kind::Appeared {
+            draft.techniques.push("SP7");
+        }
         draft.object = GapObject {
             resource: "pods".to_owned(),
             namespace: namespace.clone(),
@@ -155,6 +158,9 @@ impl StaticPods {
                 draft.why,
                 " Its mirror Pod was refused ({error}): it runs, and the API server does not show it."
             );
+        }
+        if act.cut_off && kind == Kind::Appeared {
+            draft.why.push_str(" The kubelet could not reach the API server at that time: what it ran meanwhile was shown nowhere.");
         }
         if !act.uid.is_empty() && kind != Kind::Removed && !is_manifest_hash(&act.uid) {
             let _ = write!(
@@ -246,12 +252,12 @@ fn refusal(error: &str) -> Option<&'static str> {
     }
 }
 
-fn techniques(kind: Kind, refusal: Option<&'static str>, uid: &str, http: bool) -> Vec<&'static str> {
+fn techniques(kind: Kind, refusal: Option<&'static str>, uid: &str, elsewhere: bool) -> Vec<&'static str> {
     let mut techniques = vec![match kind {
         Kind::Appeared => refusal.unwrap_or("SP1"),
         Kind::Changed | Kind::Removed => "SP4",
     }];
-    if http {
+    if elsewhere {
         techniques.push("SP5");
     }
     if kind != Kind::Removed && !uid.is_empty() && !is_manifest_hash(uid) {

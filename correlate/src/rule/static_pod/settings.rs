@@ -1,5 +1,7 @@
 //! Where kubelets take static Pods from, manifests that they do not run, and what could not be watched.
 
+use std::time::Duration;
+
 use auditgap_records::report::{Confidence, GapObject, Path, Severity};
 use auditgap_records::{FeedKind, Timestamp};
 
@@ -13,6 +15,9 @@ const IGNORED: usize = 256;
 /// Sources remembered of a kubelet.
 const SOURCES: usize = 64;
 
+/// A kubelet that cannot reach the API server says so at least this often.
+pub(super) const CUT_OFF: Duration = Duration::from_secs(45);
+
 /// What is known of one kubelet's log.
 #[derive(Debug, Default)]
 pub(super) struct KubeletFeed {
@@ -23,6 +28,10 @@ pub(super) struct KubeletFeed {
     pub(super) tells_loads: bool,
     pub(super) paths: Vec<String>,
     urls: Vec<String>,
+    /// When it last could not reach the API server.
+    unreachable: Option<Timestamp>,
+    /// It reads manifests from a place that it had not when it started before.
+    pub(super) new_source: bool,
 }
 
 impl KubeletFeed {
@@ -30,8 +39,18 @@ impl KubeletFeed {
     pub(super) fn start(&mut self, time: Timestamp) {
         if self.last_start.is_none_or(|last| time > last + START) {
             self.starts += 1;
+            self.new_source = false;
         }
         self.last_start = Some(time);
+    }
+
+    pub(super) fn lost_the_api_server(&mut self, time: Timestamp) {
+        self.unreachable = self.unreachable.max(Some(time));
+    }
+
+    /// Whether it could not reach the API server right before, other than while it starts.
+    pub(super) fn cut_off(&self, time: Timestamp) -> bool {
+        !self.starting(time) && self.unreachable.is_some_and(|last| time <= last + CUT_OFF)
     }
 
     /// Whether the kubelet is just taking up what it has.
@@ -57,6 +76,7 @@ impl StaticPods {
     pub(super) fn path(&mut self, seen: Seen<'_>, path: &str, world: &mut World) {
         let kubelet = self.kubelets.entry(seen.feed).or_default();
         if is_new(&mut kubelet.paths, path) && kubelet.starts > 1 {
+            kubelet.new_source = true;
             source_changed(seen, "path", path, world);
         }
     }
@@ -68,6 +88,7 @@ impl StaticPods {
             return;
         }
         if kubelet.starts > 1 {
+            kubelet.new_source = true;
             source_changed(seen, "URL", url, world);
             return;
         }

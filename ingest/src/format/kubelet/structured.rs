@@ -96,7 +96,8 @@ fn rarer<'a>(message: &str, pairs: Pairs<'a>) -> Result<Option<KubeletLine<'a>>,
             Some(line) => line,
             None => return Ok(None),
         },
-        "Failed to update lease"
+        "No need to create a mirror pod, since failed to get node info from the cluster"
+        | "Failed to update lease"
         | "Failed to ensure lease exists, will retry"
         | "Unable to register node with API server"
         | "Error updating node status, will retry"
