@@ -11,6 +11,9 @@ use auditgap_records::{Feed, Position, Record, Reject};
 use crate::history::History;
 use crate::random::Random;
 
+/// Records that a live engine of these tests holds back: far fewer than a history has.
+const HELD_BACK: usize = 1_000;
+
 /// Key of digests. Any is good: no adversary writes these logs.
 const DIGEST_KEY: [u64; 2] = [0x6175_6469, 0x7467_6170];
 
@@ -47,6 +50,8 @@ pub enum Arrival {
     Shuffled(u64),
     /// As [`Arrival::Shuffled`], and each batch twice, the second time later.
     Twice(u64),
+    /// Feeds side by side as a live service gets them, into an engine that holds back few records.
+    Streamed,
 }
 
 #[derive(Default)]
@@ -105,7 +110,11 @@ impl Reading {
     /// Judges the history.
     pub fn judge(&self, arrival: Arrival) -> Result<Report, String> {
         let policy = Policy::load(self.policy).map_err(|error| error.to_string())?.policy;
-        let context = Context::new("synthetic", Some(policy), self.inventory.clone(), Settings::default());
+        let mut settings = Settings::default();
+        if arrival == Arrival::Streamed {
+            settings.reorder_capacity = HELD_BACK;
+        }
+        let context = Context::new("synthetic", Some(policy), self.inventory.clone(), settings);
         let mut engine = Engine::new(context);
         let ids: Vec<FeedId> = self.logs.iter().map(|log| engine.feed_open(log.feed.clone())).collect();
         for (log, batch) in self.pieces(arrival) {
@@ -121,7 +130,11 @@ impl Reading {
     /// The batches in the order of their arrival, each with the number of its log.
     fn pieces(&self, arrival: Arrival) -> Vec<(usize, Batch)> {
         let whole = self.logs.iter().map(|log| log.batch.clone()).enumerate();
-        let (Arrival::Shuffled(seed) | Arrival::Twice(seed)) = arrival else { return whole.collect() };
+        let seed = match arrival {
+            Arrival::AtOnce => return whole.collect(),
+            Arrival::Streamed => return side_by_side(whole),
+            Arrival::Shuffled(seed) | Arrival::Twice(seed) => seed,
+        };
         let mut random = Random::new(seed);
         let mut queues: Vec<(usize, Vec<Batch>)> = whole
             .map(|(log, batch)| (log, cut(batch, &mut random)))
@@ -145,6 +158,18 @@ impl Reading {
         }
         pieces
     }
+}
+
+/// Batches of all logs in the order of their first records.
+fn side_by_side(logs: impl Iterator<Item = (usize, Batch)>) -> Vec<(usize, Batch)> {
+    let mut pieces = Vec::new();
+    for (log, batch) in logs {
+        pieces.push((log, Batch { records: Vec::new(), citations: batch.citations }));
+        let records = batch.records.chunks(HELD_BACK / 20);
+        pieces.extend(records.map(|records| (log, Batch { records: records.to_vec(), ..Batch::default() })));
+    }
+    pieces.sort_by_key(|(_, batch)| batch.records.first().map(|record| record.time));
+    pieces
 }
 
 /// Cuts a batch anywhere. The last piece comes first: the queue is popped from its end.

@@ -125,7 +125,9 @@ fn neither_order_nor_batches_nor_repetition_change_a_byte() {
         let bytes =
             |arrival| Ok::<_, String>(serde_json::to_string_pretty(&reading.judge(arrival)?).unwrap());
         let expected = bytes(Arrival::AtOnce)?;
-        for arrival in [Arrival::Shuffled(seed), Arrival::Shuffled(!seed), Arrival::Twice(seed)] {
+        for arrival in
+            [Arrival::Shuffled(seed), Arrival::Shuffled(!seed), Arrival::Twice(seed), Arrival::Streamed]
+        {
             let found = bytes(arrival)?;
             if let Some((left, right)) =
                 expected.lines().zip(found.lines()).find(|(left, right)| left != right)
