@@ -248,7 +248,14 @@ impl Pods {
     }
 
     pub(crate) fn observe_kubelet(&mut self, seen: Seen<'_>, line: &KubeletLine<'_>, node: &str) {
-        let KubeletLine::SyncLoop { op: SyncOp::Add, source, pods } = line else { return };
+        let (source, pods) = match line {
+            KubeletLine::SyncLoop { op: SyncOp::Add, source, pods } => (*source, pods.as_slice()),
+            // Below verbosity 2 only these tell of a static Pod.
+            KubeletLine::MirrorPodCreating { pod } | KubeletLine::MirrorPodFailed { pod, .. } => {
+                (PodSource::File, std::slice::from_ref(pod))
+            }
+            _ => return,
+        };
         for reference in pods {
             let pod = self
                 .by_name

@@ -45,6 +45,9 @@ const REPLACED: u32 = 5;
 /// Jobs do not run more often than this.
 const LEAST_INTERVAL: Duration = Duration::from_secs(30);
 
+/// Acts before and after one that may be of the same job: others may come between.
+const NEXT: usize = 3;
+
 /// Acts that wait to be known by their rhythm, at the most.
 const WAITING: usize = 4_096;
 
@@ -307,16 +310,18 @@ impl EtcdAdmin {
         world.report(draft);
     }
 
-    /// Whether an act is one of three that follow each other at the same interval, within a twentieth.
+    /// Whether an act is one of three that follow each other at the same interval, within a fortieth.
     fn is_regular(&self, act: &Act) -> bool {
         let Some(times) = self.times.get(&act.kind).filter(|_| act.kind.may_be_a_job()) else { return false };
         let near = |moment: i64, slack: i64| {
             let from = times.partition_point(|time| time.0 < moment.saturating_sub(slack));
             times.get(from).is_some_and(|time| time.0 <= moment.saturating_add(slack))
         };
-        times.iter().any(|other| {
-            let interval = other.nanos_since(act.first);
-            let slack = interval.abs() / 20;
+        // Of many acts some are at any interval by chance: only the next ones count.
+        let own = times.partition_point(|time| *time < act.first);
+        let next = times.iter().take(own + NEXT + 1).skip(own.saturating_sub(NEXT));
+        next.map(|other| (other, other.nanos_since(act.first))).any(|(other, interval)| {
+            let slack = interval.abs() / 40;
             interval.unsigned_abs() >= LEAST_INTERVAL.as_nanos() as u64
                 && (near(other.0.saturating_add(interval), slack)
                     || near(act.first.0.saturating_sub(interval), slack))
