@@ -35,9 +35,17 @@ impl Nodes {
             .clone()
             .filter(|feed| feed.kind == FeedKind::Runtime)
             .all(|feed| formats.insert(feed.format.as_str()));
+        // Beside a runtime that is said to be the kubelet's, another one's log is so only if nothing names its node.
+        let joins = |only: &str| {
+            !runtimes.contains(only)
+                || feeds
+                    .clone()
+                    .filter(|feed| feed.kind == FeedKind::Runtime && feed.instance != only)
+                    .all(|feed| !feed.source.contains('/') && feed.source.starts_with(&feed.instance))
+        };
         let mut names = kubelets.iter();
         let common = match (names.next(), names.next()) {
-            (Some(only), None) if runtimes_of_one_node && !runtimes.contains(only) => Some(*only),
+            (Some(only), None) if runtimes_of_one_node && joins(only) => Some(*only),
             (None, _) if runtimes_of_one_node => runtimes.first().copied(),
             _ => None,
         };

@@ -74,6 +74,15 @@ pub(crate) fn write_severity(resource: &str, namespace: &str, deletes: bool) -> 
     }
 }
 
+/// Whether a principal is so many that anything may be done by one of them.
+pub(crate) fn is_broad(principal: &str) -> bool {
+    let principal = principal.strip_prefix("members of ").unwrap_or(principal);
+    matches!(
+        principal,
+        "system:masters" | "system:authenticated" | "system:unauthenticated" | "system:serviceaccounts"
+    )
+}
+
 /// Whether a system user that the policy leaves out writes such objects every day. If it does, a write without a
 /// record is what the policy makes of its routine; if it does not, the write is somebody else's.
 pub(crate) fn writes_by_routine(principal: &str, resource: &str, namespace: &str) -> bool {
@@ -101,6 +110,7 @@ pub(crate) fn writes_by_routine(principal: &str, resource: &str, namespace: &str
                 | "flowschemas"
                 | "prioritylevelconfigurations"
                 | "apiservices"
+                | "customresourcedefinitions"
                 | "priorityclasses"
                 | "ipaddresses"
                 | "servicecidrs"

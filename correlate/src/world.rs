@@ -58,6 +58,9 @@ pub enum Absence {
     Unknown(String, String),
 }
 
+/// Subresources that lead into a Pod or to a node's kubelet, which is no component's routine.
+const STREAMS: [&str; 5] = ["exec", "attach", "portforward", "proxy", "log"];
+
 impl World {
     /// Node, API server or member that a feed speaks of.
     pub fn instance(&self, feed: u16) -> &str {
@@ -85,9 +88,11 @@ impl World {
                 // Whom the policy does not single out, or whose routine this is, may well have done it unrecorded.
                 let routine = candidates.iter().any(|candidate| {
                     let namespace = candidate.namespace.unwrap_or_default();
-                    unlogged
-                        .iter()
-                        .any(|user| resources::writes_by_routine(user, candidate.resource, namespace))
+                    let is_write = !STREAMS.contains(&candidate.subresource);
+                    unlogged.iter().any(|user| {
+                        resources::is_broad(user)
+                            || (is_write && resources::writes_by_routine(user, candidate.resource, namespace))
+                    })
                 });
                 if routine || !prospect.unlogged_only_for_named() {
                     Absence::BlindSpot(rule.clone())

@@ -298,8 +298,12 @@ impl EtcdWrite {
         let offsets = &mut self.offsets;
         self.log.set_clocks(|feed| offsets.correction(feed));
         let watched = self.watched();
+        // The log's lines are no second news of what a watch whose clock lags is still to tell.
+        let told = watched
+            .filter(|_| due != Timestamp::MAX)
+            .map_or(due, |(_, last)| last.max(due - CLOCKS).min(due));
         let prefixes = &world.context.settings.key_prefixes;
-        self.log.promote(due, watched, &mut self.pending, self.base, &mut self.by_object, prefixes);
+        self.log.promote(told, watched, &mut self.pending, self.base, &mut self.by_object, prefixes);
         while let Some(write) = self.pending.front() {
             let at = write.time.0.saturating_sub(self.offsets.correction(write.feed));
             if Timestamp(at) > due {
@@ -310,7 +314,7 @@ impl EtcdWrite {
             }
             self.drop_front();
         }
-        judge::foreign_requests(self, due, world);
+        judge::foreign_requests(self, told, world);
     }
 
     fn drop_front(&mut self) {

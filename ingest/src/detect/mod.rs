@@ -230,7 +230,23 @@ impl<'n> Tally<'n> {
         }
     }
 
-    fn decide(self) -> Option<(Vec<Envelope>, Format, Vec<Format>)> {
+    /// Events that an API server could not store are listed within its own log's entry about that, and its log may
+    /// begin amid such a list: they are no log of their own.
+    fn forget_listed_events(&mut self) {
+        let is_api_server = |kind: Kind, votes: &Votes| {
+            kind == Kind::Klog && self.format_of(kind, votes) == Format::ApiServer
+        };
+        let of_api_server = self.counts.iter().filter(|((_, kind), votes)| is_api_server(*kind, votes));
+        let listed: Vec<_> =
+            of_api_server.map(|((chain, _), _)| (chain.clone(), Kind::Format(Format::AuditLegacy))).collect();
+        for key in listed {
+            let votes = self.counts.remove(&key).map_or(0, |votes| votes.lines);
+            self.lines = self.lines.saturating_sub(votes);
+        }
+    }
+
+    fn decide(mut self) -> Option<(Vec<Envelope>, Format, Vec<Format>)> {
+        self.forget_listed_events();
         // Entries of many lines leave many lines that tell nothing; a page of prose that quotes a log line leaves more.
         let enough = |votes: &Votes| {
             votes.lines * 20 >= self.lines && (self.lines > 40 || votes.lines * 4 >= self.lines)

@@ -109,6 +109,16 @@ fn a_journal_of_several_units_names_them_all() {
 }
 
 #[test]
+fn an_api_servers_log_that_begins_amid_the_events_it_lists_is_its_log() {
+    let event =
+        "2026-03-01T11:00:00.1Z AUDIT: id=\"a\" stage=\"ResponseComplete\" ip=\"::1\" method=\"get\"\n";
+    let text = [&event.repeat(60), ANY_KLOG, "\n"].concat();
+    let found = detect(text.as_bytes(), "kube-apiserver.log.3").unwrap();
+    assert_eq!((found.format, &*found.others), (Format::ApiServer, &[][..]));
+    assert_eq!(detect(event.repeat(60).as_bytes(), "apiserver.log").unwrap().format, Format::AuditLegacy);
+}
+
+#[test]
 fn events_are_preferred_among_the_lines_of_other_components() {
     let record = |category: &str, log: &str| {
         let log = serde_json::to_string(log).unwrap();

@@ -74,6 +74,8 @@ pub(crate) fn starts_entry(line: &[u8]) -> bool {
         None | Some(b'\t' | b' ') => false,
         Some(b'{') => {
             line.starts_with(br#"{"ts":"#)
+                // An audit event that the API server printed into the same stream.
+                || line.starts_with(br#"{"kind":"Event","#)
                 || (line.starts_with(br#"{""#)
                     && memchr::memmem::find(line, br#""ts":"#).is_some()
                     && memchr::memmem::find(line, br#""msg":"#).is_some())
@@ -189,6 +191,7 @@ mod tests {
             (r#"{"ts":1795433710350.77,"caller":"a.go:1","msg":"x","v":2}"#, true),
             (r#"{"caller":"a.go:1","msg":"x","ts":1795433710350.77}"#, true),
             (r#"{"kind":"Event"}"#, false),
+            (r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata"}"#, true),
             ("\tI1123 11:56:57.679743   29044 a.go:1] x", false),
             (" > addedInfo=<", false),
             ("goroutine 1161 [running]:", false),

@@ -1,5 +1,6 @@
 //! From the command line to everything that is known before the first record is read.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -278,9 +279,32 @@ impl Gatherer {
 
     fn finish(mut self, args: &InputArgs) -> Inputs {
         let clocks = Clocks::of(&mut self.logs, &self.inputs.files, args);
+        let mut groups = group(self.logs);
+        number_as_read(&mut groups, &mut self.inputs.files);
         let files = &self.inputs.files;
-        self.inputs.feeds = group(self.logs).into_iter().map(|group| source(group, &clocks, files)).collect();
+        self.inputs.feeds = groups.into_iter().map(|group| source(group, &clocks, files)).collect();
         self.inputs
+    }
+}
+
+/// Numbers files in the order in which they are read, the oldest of a log's rotations first: records of one moment
+/// stand in the order of their positions, and the order in which files were found or named does not count.
+fn number_as_read(groups: &mut [Group], files: &mut Vec<InputFile>) {
+    let mut numbers = BTreeMap::new();
+    for log in groups.iter().flat_map(|group| &group.files) {
+        let next = numbers.len() as u32;
+        numbers.entry(log.file).or_insert(next);
+    }
+    for old in 0..files.len() as u32 {
+        let next = numbers.len() as u32;
+        numbers.entry(old).or_insert(next);
+    }
+    let mut numbered: Vec<(Option<&u32>, InputFile)> =
+        (0..).zip(files.drain(..)).map(|(old, file): (u32, _)| (numbers.get(&old), file)).collect();
+    numbered.sort_by_key(|(number, _)| *number);
+    files.extend(numbered.into_iter().map(|(_, file)| file));
+    for log in groups.iter_mut().flat_map(|group| &mut group.files) {
+        log.file = numbers.get(&log.file).copied().unwrap_or(log.file);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Files to feeds: rotations of one log, and the many bodies of one webhook, are one stream each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use auditgap_ingest::{Detection, Envelope, Format, Framing};
 use auditgap_records::{Feed, FeedKind, Interval};
 
-use super::names::{Rotation, instance, log_name};
+use super::names::{Rotation, folder_name, instance, log_name};
 
 /// A recognised log file.
 #[derive(Clone, Debug)]
@@ -44,7 +44,8 @@ struct Key {
 }
 
 /// Puts files together, and files of one feed in order.
-pub(crate) fn group(files: Vec<LogFile>) -> Vec<Group> {
+pub(crate) fn group(mut files: Vec<LogFile>) -> Vec<Group> {
+    name_by_folder(&mut files);
     let mut groups: BTreeMap<Key, Vec<(LogFile, Rotation)>> = BTreeMap::new();
     for file in files {
         let Some(kind) = file.detection.format.kind() else { continue };
@@ -73,6 +74,31 @@ pub(crate) fn group(files: Vec<LogFile>) -> Vec<Group> {
         groups.entry(key).or_default().push((file, name.rotation));
     }
     groups.into_iter().map(|(key, files)| ordered(key, files)).collect()
+}
+
+/// Logs of a node that lie in a folder of their own are that node's, whatever they are called: where their names
+/// disagree and none is there twice, the folder tells.
+fn name_by_folder(files: &mut [LogFile]) {
+    let mut folders: BTreeMap<PathBuf, Vec<&mut LogFile>> = BTreeMap::new();
+    for file in files {
+        let kind = file.detection.format.kind();
+        let of_node = matches!(kind, Some(FeedKind::Kubelet | FeedKind::Runtime | FeedKind::Host));
+        if of_node && file.instance.is_none() {
+            folders.entry(file.below.parent().unwrap_or(Path::new("")).to_owned()).or_default().push(file);
+        }
+    }
+    for (folder, members) in folders {
+        let Some(name) = folder_name(&folder) else { continue };
+        let names: BTreeSet<String> = members.iter().map(|file| instance(&file.below)).collect();
+        let base = |file: &LogFile| file.below.file_name().map(|name| log_name(&name.to_string_lossy()).base);
+        let logs: BTreeSet<_> = members.iter().map(|file| (file.detection.format, base(file))).collect();
+        let formats: BTreeSet<_> = logs.iter().map(|(format, _)| *format).collect();
+        if names.len() > 1 && formats.len() == logs.len() {
+            for file in members {
+                file.instance = Some(name.clone());
+            }
+        }
+    }
 }
 
 /// What names a webhook body: its folder, or itself where it lies in none.
@@ -133,6 +159,24 @@ mod tests {
             ("audit/audit/audit.log", vec![1, 0]),
             ("kubelet/node-1/node-1.log", vec![2]),
             ("kubelet/node-2/node-2.log", vec![5, 4, 3]),
+        ];
+        assert_eq!(grouped(files), expected.map(|(name, files)| (name.to_owned(), files)));
+    }
+
+    #[test]
+    fn a_folder_names_the_node_where_the_files_disagree() {
+        let files = vec![
+            file(0, "worker-1/syslog", Format::Kubelet, None),
+            file(1, "worker-1/cd.txt", Format::Containerd, None),
+            file(2, "worker-1/cd.txt.1", Format::Containerd, None),
+            file(3, "all/node-2.log", Format::Kubelet, None),
+            file(4, "all/node-3.log", Format::Kubelet, None),
+        ];
+        let expected = [
+            ("kubelet/node-2/all/node-2.log", vec![3]),
+            ("kubelet/node-3/all/node-3.log", vec![4]),
+            ("kubelet/worker-1/worker-1/syslog", vec![0]),
+            ("runtime/worker-1/worker-1/cd.txt", vec![2, 1]),
         ];
         assert_eq!(grouped(files), expected.map(|(name, files)| (name.to_owned(), files)));
     }

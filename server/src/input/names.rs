@@ -133,6 +133,13 @@ pub(crate) fn instance(below: &Path) -> String {
         .unwrap_or(base)
 }
 
+/// The machine that a folder of logs is named after, if it or a folder around it is named after anything.
+pub(crate) fn folder_name(folder: &Path) -> Option<String> {
+    let names =
+        folder.ancestors().filter_map(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    names.into_iter().find_map(|name| own_part(&name).map(ToOwned::to_owned))
+}
+
 /// A name without the common words around it; `None` if nothing else is in it.
 fn own_part(name: &str) -> Option<&str> {
     let is_separator = |character: char| matches!(character, '-' | '_' | '.' | ' ');

@@ -1,12 +1,15 @@
 //! One file, by its content: a feed's log, an audit policy, an inventory, or nothing that is known.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use auditgap_ingest::{Compression, Detection, Expander, Format, HEAD, Limits, Unrecognised, detect};
+use auditgap_ingest::{
+    Compression, Detection, Expander, Format, Framing, HEAD, Limits, Unrecognised, detect,
+};
 use auditgap_records::FeedKind;
+use memchr::memchr;
 
 use super::walk::in_words;
 
@@ -46,7 +49,7 @@ pub(crate) fn look(path: &Path) -> io::Result<Content> {
         return Ok(Content::Empty);
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    match detect(&head, &name) {
+    match detect(&head, &name).map(|detection| with_later_formats(detection, path, &name)) {
         Ok(detection) if detection.format.kind().is_none() && detection.others.is_empty() => {
             Ok(Content::NotUsed(detection))
         }
@@ -58,6 +61,58 @@ pub(crate) fn look(path: &Path) -> io::Result<Content> {
             None => Ok(Content::Unknown(shape)),
         },
     }
+}
+
+/// Adds what begins only later in a file that several components write to, as where an API server prints its audit
+/// events among its own lines.
+fn with_later_formats(mut detection: Detection, path: &Path, name: &str) -> Detection {
+    if detection.compression != Compression::None
+        || detection.framing != Framing::Lines
+        || detection.format.kind() == Some(FeedKind::Audit)
+    {
+        return detection;
+    }
+    for piece in later_pieces(path) {
+        let Ok(later) = detect(&piece, name) else { continue };
+        if later.framing != Framing::Lines || later.envelopes != detection.envelopes {
+            continue;
+        }
+        for format in std::iter::once(later.format).chain(later.others) {
+            // Components that log alike are told apart by the file's beginning, where they say most of themselves.
+            let known = std::iter::once(detection.format).chain(detection.others.iter().copied());
+            if format.kind().is_some() && !known.into_iter().any(|known| looks_alike(known, format)) {
+                detection.others.push(format);
+            }
+        }
+    }
+    detection
+}
+
+fn looks_alike(left: Format, right: Format) -> bool {
+    let family = |format: Format| match format {
+        // The API server lists in its own log the events that it could not store.
+        Format::Kubelet | Format::ApiServer | Format::OtherKlog | Format::AuditLegacy => Some("klog"),
+        Format::Containerd | Format::Crio => Some("logrus"),
+        _ => None,
+    };
+    left == right || family(left).is_some_and(|family_of_left| family(right) == Some(family_of_left))
+}
+
+/// Whole lines from the middle and the end of a file that is longer than what is looked at of its beginning. Damage is
+/// no matter here.
+fn later_pieces(path: &Path) -> Vec<Vec<u8>> {
+    let piece = |from: u64| -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut piece = Vec::new();
+        file.take(HEAD as u64).read_to_end(&mut piece)?;
+        let first_line = memchr(b'\n', &piece).map_or(piece.len(), |end| end + 1);
+        Ok(piece.split_off(first_line))
+    };
+    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let Some(last) = size.checked_sub(HEAD as u64).filter(|last| *last > 0) else { return Vec::new() };
+    let places = if last > 2 * HEAD as u64 { vec![size / 2, last] } else { vec![last] };
+    places.into_iter().filter_map(|from| piece(from).ok()).collect()
 }
 
 /// Holds what a file is against what a person said that it is. Where formats look alike the person is right.
@@ -151,5 +206,22 @@ mod tests {
         ] {
             assert_eq!(is_policy(text.as_bytes()), policy, "{text}");
         }
+    }
+
+    #[test]
+    fn events_that_begin_late_in_a_containers_log_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        let stamp = "2026-03-01T11:00:00.000000001Z";
+        let flag = format!(
+            "{stamp} stderr F I0301 11:00:00.000001       7 flags.go:64] FLAG: --etcd-servers=\"x\"\n"
+        );
+        let event = format!(
+            "{stamp} stdout F {{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":\"Metadata\",\
+             \"auditID\":\"a\",\"stage\":\"ResponseComplete\",\"verb\":\"get\"}}\n"
+        );
+        std::fs::write(&path, flag.repeat(HEAD / 50) + &event.repeat(HEAD / 100)).unwrap();
+        let Content::Log(detection) = look(&path).unwrap() else { panic!("no log") };
+        assert_eq!((detection.format, &*detection.others), (Format::ApiServer, &[Format::AuditJson][..]));
     }
 }

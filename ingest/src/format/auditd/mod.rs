@@ -9,7 +9,7 @@ mod field;
 mod head;
 pub(in crate::format) mod syscall;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use auditgap_records::host::HostEvent;
 use auditgap_records::{Body, Timestamp};
@@ -33,7 +33,9 @@ impl LineFormat for Auditd {
     fn parse<'a>(&self, text: &'a str, context: &LineContext) -> Parsed<'a> {
         let mut events: BTreeMap<EventKey<'a>, Event<'a>> = BTreeMap::new();
         let mut records = Vec::new();
-        for line in text.lines() {
+        // A record that was delivered twice tells its part of the event once.
+        let mut known = BTreeSet::new();
+        for line in text.lines().filter(|line| known.insert(*line)) {
             if let Some(head) = Head::read(line.as_bytes()) {
                 events.entry(head.key).or_default().add(&head, line.get(head.body..).unwrap_or_default());
             } else if let (Some(loss), Some(time)) = (kernel_loss(line), context.transport_time) {

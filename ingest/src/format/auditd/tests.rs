@@ -52,6 +52,18 @@ fn line(kind: &str, body: &str) -> String {
 }
 
 #[test]
+fn a_record_delivered_twice_tells_its_part_once() {
+    let lines = [
+        format!("{SYSCALL} syscall=59 success=yes {WHO} key=(null)\n"),
+        line("EXECVE", r#"argc=2 a0="vim" a1="evil.yaml""#),
+    ];
+    let once = lines.concat();
+    let twice: String = lines.iter().flat_map(|line| [line.as_str(), line.as_str()]).collect();
+    assert!(!events(&once).is_empty());
+    assert_eq!(events(&twice), events(&once));
+}
+
+#[test]
 fn an_enriched_event_tells_who_created_which_file() {
     let text = format!(
         "node=n1 {SYSCALL} syscall=257 success=yes exit=3 a0=ffffff9c a1=7ffd a2=241 a3=1b6 items=2 {WHO} key=\"k8s-manifests\"\u{1d}ARCH=x86_64 SYSCALL=openat AUID=\"alice\" UID=\"root\"\n\
