@@ -124,8 +124,8 @@ const BATCH_ORDER: Duration = Duration::from_secs(2);
 const HOLES: usize = 1_024;
 
 /// Whether a feed is what a webhook delivered: EventLists.
-fn is_batched(state: &FeedState) -> bool {
-    state.feed.format.contains("JSON list") || state.feed.format.contains("EventList")
+fn is_batched(feed: &Feed) -> bool {
+    feed.format.contains("JSON list") || feed.format.contains("EventList")
 }
 
 /// One feed.
@@ -133,6 +133,8 @@ fn is_batched(state: &FeedState) -> bool {
 pub(crate) struct FeedState {
     pub(crate) feed: Feed,
     pub(crate) name: String,
+    /// It comes in batches, as a webhook sends it.
+    batched: bool,
     pub(crate) activity: Activity,
     pub(crate) records: u64,
     pub(crate) late: u64,
@@ -180,6 +182,7 @@ impl Feeds {
         let server = same.and_then(|index| self.servers.get(index).copied());
         self.servers.push(server.unwrap_or(self.states.len() as u16));
         self.states.push(FeedState {
+            batched: is_batched(&feed),
             feed,
             name,
             activity: Activity::default(),
@@ -217,7 +220,7 @@ impl Feeds {
     /// A trail that comes in batches alone lost what the last one held when it pauses: the API server ended, or its
     /// batches did not get through.
     fn note_batches(&mut self, feed: u16, time: Timestamp) {
-        let Some(state) = self.states.get(usize::from(feed)).filter(|state| is_batched(state)) else {
+        let Some(state) = self.states.get(usize::from(feed)).filter(|state| state.batched) else {
             return;
         };
         let Some(last) = state.activity.range().map(|range| range.to) else { return };
@@ -228,12 +231,12 @@ impl Feeds {
 
     /// Whether the whole audit trail comes in batches, as webhooks send it.
     pub(crate) fn audit_is_batched(&self) -> bool {
-        self.audit_has_batched() && self.of_kind(FeedKind::Audit).all(is_batched)
+        self.audit_has_batched() && self.of_kind(FeedKind::Audit).all(|state| state.batched)
     }
 
     /// Whether any audit feed comes in batches.
     pub(crate) fn audit_has_batched(&self) -> bool {
-        self.of_kind(FeedKind::Audit).any(is_batched)
+        self.of_kind(FeedKind::Audit).any(|state| state.batched)
     }
 
     /// Notes a span in which audit events were lost. Of very many the last ones count.

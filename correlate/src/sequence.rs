@@ -10,7 +10,6 @@ use auditgap_records::{Position, Timestamp};
 
 use crate::condense::Condensed;
 use crate::fact::Fact;
-use crate::lookup::Members;
 
 /// A record in the queue.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ pub(crate) struct Sequencer {
     /// Everything up to here was released.
     released: Timestamp,
     /// Digests of what was released last, against late second deliveries.
-    recent: [Members<u64>; 2],
+    recent: [Digests; 2],
     /// Pairs of feeds that delivered the same record: two ways of one trail.
     pub(crate) shared: BTreeSet<(u16, u16)>,
 }
@@ -57,7 +56,7 @@ impl Sequencer {
             waiting: Vec::new(),
             feeds: Vec::new(),
             released: Timestamp::MIN,
-            recent: [Members::default(), Members::default()],
+            recent: <[Digests; 2]>::default(),
             shared: BTreeSet::new(),
         }
     }
@@ -125,7 +124,7 @@ impl Sequencer {
     fn drop_second_deliveries(&mut self, ready: &mut Vec<Slot>) {
         let mut moment = Timestamp::MIN;
         let mut at_moment: Vec<(u64, u16)> = Vec::new();
-        let [older, newer] = &self.recent;
+        let [older, newer] = &mut self.recent;
         let shared = &mut self.shared;
         ready.retain(|slot| {
             if slot.time != moment {
@@ -138,15 +137,38 @@ impl Sequencer {
             {
                 shared.insert((*feed, slot.feed));
             }
-            let known = slot.late && (older.contains(&slot.digest) || newer.contains(&slot.digest));
+            let known = slot.late && (older.contains(slot.digest) || newer.contains(slot.digest));
             let second = first.is_some() || known;
             if !second {
                 at_moment.push((slot.digest, slot.feed));
             }
             !second
         });
-        let digests: Members<u64> = ready.iter().map(|slot| slot.digest).collect();
-        let [_, newer] = std::mem::take(&mut self.recent);
+        let [mut digests, newer] = std::mem::take(&mut self.recent);
+        digests.refill(ready.iter().map(|slot| slot.digest));
         self.recent = [newer, digests];
+    }
+}
+
+/// Digests of one release. Late records are rare, so that nothing is sorted before the first one.
+#[derive(Debug, Default)]
+struct Digests {
+    list: Vec<u64>,
+    sorted: bool,
+}
+
+impl Digests {
+    fn refill(&mut self, digests: impl Iterator<Item = u64>) {
+        self.list.clear();
+        self.list.extend(digests);
+        self.sorted = false;
+    }
+
+    fn contains(&mut self, digest: u64) -> bool {
+        if !self.sorted {
+            self.list.sort_unstable();
+            self.sorted = true;
+        }
+        self.list.binary_search(&digest).is_ok()
     }
 }

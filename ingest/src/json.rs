@@ -79,11 +79,10 @@ impl<'a> Reader<'a> {
             self.null()?;
             return Some(Cow::Borrowed(""));
         }
-        let start = self.at;
         self.eat(b'"')?;
         let (inner, escaped) = self.rest_of_string()?;
         if escaped {
-            return decode(self.text.get(start..self.at)?);
+            return decode(inner).map(Cow::Owned);
         }
         Some(Cow::Borrowed(inner))
     }
@@ -201,10 +200,25 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Decodes a string with its quotes. What is no Unicode (half a surrogate pair) makes it `None`.
-#[cold]
-fn decode(quoted: &str) -> Option<Text<'static>> {
-    serde_json::from_str::<String>(quoted).ok().map(Cow::Owned)
+/// Decodes what stands between the quotes of a string. What is no Unicode (half a surrogate pair) makes it `None`.
+fn decode(inner: &str) -> Option<String> {
+    let mut decoded = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        let letter = match escape.as_bytes().first()? {
+            letter @ (b'"' | b'\\' | b'/') => char::from(*letter),
+            b'n' => '\n',
+            b't' => '\t',
+            b'r' => '\r',
+            // Every reason of an authorisation has escaped quotes; anything else is rare.
+            _ => return serde_json::from_str(&format!("\"{inner}\"")).ok(),
+        };
+        decoded.push_str(plain);
+        decoded.push(letter);
+        rest = escape.get(1..)?;
+    }
+    decoded.push_str(rest);
+    Some(decoded)
 }
 
 /// The first quote or backslash from `at` on. Eight bytes are looked at in one step: strings are mostly too short for

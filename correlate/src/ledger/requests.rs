@@ -8,7 +8,7 @@ use auditgap_records::{Position, Timestamp};
 
 use crate::fact::{AuditFact, Verb};
 use crate::key::{Identity, ObjectKey};
-use crate::lookup::Lookup;
+use crate::lookup::{Index, Numbers, unlist};
 use crate::verdict::Cite;
 use crate::world::Seen;
 
@@ -29,6 +29,10 @@ pub struct Request {
     pub deletes: u32,
     /// Whether it has accounted for the write beside its own object that its kind entails.
     pub side_write: bool,
+    /// Under which object it is found.
+    object: Option<Identity>,
+    /// Under which collection it is found.
+    collection: Option<Identity>,
 }
 
 impl Request {
@@ -76,11 +80,11 @@ pub struct Requests {
     entries: VecDeque<Option<Request>>,
     /// Id of the first entry.
     base: RequestId,
-    by_object: Lookup<Identity, Vec<RequestId>>,
+    by_object: Index<Identity, Numbers>,
     /// Creates whose name is not known, and deletions of a whole collection, by collection.
-    by_collection: Lookup<Identity, Vec<RequestId>>,
+    by_collection: Index<Identity, Numbers>,
     /// Requests of which only the first stage was seen so far.
-    open: Lookup<(Identity, Timestamp), RequestId>,
+    open: Index<(Identity, Timestamp), RequestId>,
 }
 
 impl Requests {
@@ -111,6 +115,8 @@ impl Requests {
             puts: 0,
             deletes: 0,
             side_write: false,
+            object: None,
+            collection: None,
         }));
         self.index(id, fact);
         if !ended {
@@ -119,12 +125,15 @@ impl Requests {
     }
 
     fn index(&mut self, id: RequestId, fact: &AuditFact) {
-        let (object, collection) = identities(fact);
-        let list = if fact.name.is_empty() || fact.verb == Verb::DeleteCollection {
-            self.by_collection.entry(collection).or_default()
-        } else {
-            self.by_object.entry(object).or_default()
-        };
+        let of_collection = fact.name.is_empty() || fact.verb == Verb::DeleteCollection;
+        let name = if of_collection { "" } else { &fact.name };
+        let identity = ObjectKey::identity_of_request(&fact.group, &fact.resource, &fact.namespace, name);
+        if let Some(request) = self.entry_mut(id) {
+            let found_under = if of_collection { &mut request.collection } else { &mut request.object };
+            *found_under = Some(identity);
+        }
+        let lists = if of_collection { &mut self.by_collection } else { &mut self.by_object };
+        let list = lists.entry(identity).or_default();
         if list.last() != Some(&id) && !list.contains(&id) {
             list.push(id);
         }
@@ -141,7 +150,7 @@ impl Requests {
 
     /// Requests about an object, in the order recorded.
     pub fn of_object(&self, key: &ObjectKey) -> impl Iterator<Item = (RequestId, &Request)> {
-        let ids = self.by_object.get(&key.identity()).map(Vec::as_slice).unwrap_or_default();
+        let ids = self.by_object.get(&key.identity()).map(Numbers::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
@@ -180,13 +189,11 @@ impl Requests {
             let id = self.base;
             self.base += 1;
             let fact = &request.fact;
-            let (object, collection) = identities(fact);
-            for (map, key) in [(&mut self.by_object, object), (&mut self.by_collection, collection)] {
-                if let Some(list) = map.get_mut(&key) {
-                    list.retain(|known| *known != id);
-                    if list.is_empty() {
-                        map.remove(&key);
-                    }
+            for (map, key) in
+                [(&mut self.by_object, request.object), (&mut self.by_collection, request.collection)]
+            {
+                if let Some(key) = key {
+                    unlist(map, key, id);
                 }
             }
             if !request.ended {
@@ -194,12 +201,6 @@ impl Requests {
             }
         }
     }
-}
-
-/// Identities of a request's object and of the collection that holds it.
-fn identities(fact: &AuditFact) -> (Identity, Identity) {
-    let of = |name: &str| ObjectKey::identity_of_request(&fact.group, &fact.resource, &fact.namespace, name);
-    (of(&fact.name), of(""))
 }
 
 /// Whether a request opens a stream or goes through a proxy: it writes no object itself.

@@ -21,7 +21,7 @@ use super::{Rule, RuleInfo};
 use crate::fact::{AuditFact, Fact, Verb};
 use crate::feeds::FeedState;
 use crate::key::{Identity, ObjectKey};
-use crate::lookup::Lookup;
+use crate::lookup::{Index, Numbers, unlist};
 use crate::verdict::{Cite, How};
 use crate::world::{Seen, World};
 
@@ -120,8 +120,8 @@ pub struct EtcdWrite {
     pending: VecDeque<Write>,
     /// Id of the first pending write.
     base: WriteId,
-    by_object: Lookup<Identity, Vec<WriteId>>,
-    by_revision: BTreeMap<i64, Vec<WriteId>>,
+    by_object: Index<Identity, Numbers>,
+    by_revision: Index<i64, Numbers>,
     history: KeyHistory,
     log: LogWrites,
     offsets: Offsets,
@@ -321,20 +321,10 @@ impl EtcdWrite {
         let Some(write) = self.pending.pop_front() else { return };
         let id = self.base;
         self.base += 1;
-        if let Some(identity) = &write.identity
-            && let Some(ids) = self.by_object.get_mut(identity)
-        {
-            ids.retain(|known| *known != id);
-            if ids.is_empty() {
-                self.by_object.remove(identity);
-            }
+        if let Some(identity) = write.identity {
+            unlist(&mut self.by_object, identity, id);
         }
-        if let Some(ids) = self.by_revision.get_mut(&write.mod_revision) {
-            ids.retain(|known| *known != id);
-            if ids.is_empty() {
-                self.by_revision.remove(&write.mod_revision);
-            }
-        }
+        unlist(&mut self.by_revision, write.mod_revision, id);
     }
 
     /// Counts a write as explained.

@@ -10,7 +10,7 @@ use super::INFO;
 use crate::fact::AuditFact;
 use crate::key::Identity;
 use crate::ledger::requests::summary;
-use crate::lookup::Lookup;
+use crate::lookup::Index;
 use crate::verdict::{Cite, GapDraft};
 use crate::world::Seen;
 
@@ -58,7 +58,7 @@ impl First {
 /// Ids of the last while.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    known: Lookup<Identity, First>,
+    known: Index<Identity, First>,
     order: VecDeque<Identity>,
     told: usize,
 }

@@ -13,7 +13,7 @@ use auditgap_records::etcd::{Compare, EtcdRequest, KeyOp, KeyOpKind, RequestLine
 use super::history::Previous;
 use super::{Write, WriteId};
 use crate::key::{Identity, ObjectKey};
-use crate::lookup::Lookup;
+use crate::lookup::{Index, Numbers};
 use crate::settings::Settings;
 use crate::verdict::Cite;
 use crate::world::Seen;
@@ -222,7 +222,7 @@ impl LogWrites {
         watched: Option<(Timestamp, Timestamp)>,
         pending: &mut VecDeque<Write>,
         base: WriteId,
-        by_object: &mut Lookup<Identity, Vec<WriteId>>,
+        by_object: &mut Index<Identity, Numbers>,
         prefixes: &[String],
     ) {
         let clocks = &self.clocks;

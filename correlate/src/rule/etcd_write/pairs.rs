@@ -8,7 +8,7 @@ use std::hash::Hash;
 use auditgap_records::Timestamp;
 
 use crate::key::Identity;
-use crate::lookup::Lookup;
+use crate::lookup::Index;
 
 /// Events of one kind that wait for their counterpart. The oldest half is forgotten when there are twice as many.
 const WAITING: usize = 16_384;
@@ -62,13 +62,13 @@ impl<K: Eq + Hash + Copy> Counterparts<K> {
 /// A map that forgets what was not put into it lately.
 #[derive(Debug)]
 struct Generations<K, V> {
-    older: Lookup<K, V>,
-    newer: Lookup<K, V>,
+    older: Index<K, V>,
+    newer: Index<K, V>,
 }
 
 impl<K, V> Default for Generations<K, V> {
     fn default() -> Self {
-        Self { older: Lookup::default(), newer: Lookup::default() }
+        Self { older: Index::default(), newer: Index::default() }
     }
 }
 
