@@ -7,31 +7,31 @@ pub mod apiserver;
 pub(crate) mod audit;
 pub(crate) mod audit_gke;
 mod audit_legacy;
-mod dispatch;
-pub(crate) mod flag;
-pub(crate) mod go_text;
-pub(crate) mod httplog;
-pub(crate) mod klog;
-pub mod kubelet;
 pub mod auditd;
 mod command;
 pub mod containerd;
 mod cri_metadata;
 pub mod crio;
 pub mod ctr_events;
+mod dispatch;
 pub mod docker_events;
-pub mod falco;
-pub mod inotify;
 mod etcd;
 pub mod etcd_capnslog;
 pub mod etcd_console;
 pub mod etcd_json;
 pub mod etcd_watch;
+pub mod falco;
+pub(crate) mod flag;
+pub(crate) mod go_text;
+pub(crate) mod httplog;
+pub mod inotify;
+pub(crate) mod klog;
+pub mod kubelet;
 mod logfmt;
 mod raw_json;
-pub mod tetragon;
 #[cfg(test)]
 mod testing;
+pub mod tetragon;
 
 pub(crate) use dispatch::Assembly;
 
@@ -130,7 +130,10 @@ pub struct LineContext {
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "returned once for each entry and taken apart at once: a box would cost more")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "returned once for each entry and taken apart at once: a box would cost more"
+)]
 pub enum Parsed<'a> {
     /// A record. `Body::Other` for a well-formed line of no interest.
     Record(Timestamp, Body<'a>),
