@@ -57,7 +57,7 @@ pub struct ScanArgs {
     /// Write the report to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Accepted classes of gap: a TOML file of [[exception]] (docs/exceptions.md)
+    /// Accepted classes of gap: a TOML file (docs/exceptions.md)
     #[arg(long, value_name = "FILE")]
     pub exceptions: Option<PathBuf>,
     /// Exit with 1 if there is a gap that no exception covers, or one of at least this severity

@@ -1,7 +1,7 @@
 //! Which detections a policy blinds or weakens, by which rule, and the smallest change that cures it.
 //!
-//! Every detection rests on requests whose records must exist. [`catalogue`] lists them by path and technique, [`special`]
-//! asks what depends on stages, and [`mistake`] names rules that do not do what they seem to.
+//! Every detection rests on requests whose records must exist. `catalogue` lists them by path and technique, `special`
+//! asks what depends on stages, and `mistake` names rules that do not do what they seem to.
 
 mod catalogue;
 mod cure;
