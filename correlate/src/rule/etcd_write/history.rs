@@ -8,6 +8,9 @@ use auditgap_records::etcd::{Revision, RevisionKind};
 
 use crate::lookup::Lookup;
 
+/// What an encrypted value begins with (`k8s.io/apiserver/pkg/server/options/encryptionconfig`).
+pub(super) const ENCRYPTED: &str = "k8s:enc:";
+
 /// Keys remembered at the most. Beyond, the one written longest ago is forgotten, and its next write is judged
 /// without knowledge of its past.
 const REMEMBERED: usize = 200_000;
@@ -39,6 +42,8 @@ pub(super) struct KeyHistory {
     ended_leases: BTreeMap<i64, BTreeSet<Arc<str>>>,
     /// Resources of which values were seen in the API server's binary form.
     binary_resources: BTreeSet<Box<str>>,
+    /// Resources of which values were seen encrypted at rest.
+    encrypted_resources: BTreeSet<Box<str>>,
 }
 
 impl KeyHistory {
@@ -65,11 +70,19 @@ impl KeyHistory {
         let previous = self.keys.insert(Arc::clone(key), Entry { state, touched }).map(|entry| entry.state);
         self.order.push_back((touched, Arc::clone(key)));
         self.note_lease(key, previous.and_then(|previous| previous.lease), revision);
-        if revision.encoding.as_deref().is_some_and(|encoding| encoding.starts_with("k8s\0")) {
-            let resource = collection_of(key);
-            if !self.binary_resources.contains(resource) {
-                self.binary_resources.insert(resource.into());
-            }
+        let encoding = revision.encoding.as_deref().unwrap_or_default();
+        let seen = if encoding.starts_with("k8s\0") {
+            Some(&mut self.binary_resources)
+        } else if encoding.starts_with(ENCRYPTED) {
+            Some(&mut self.encrypted_resources)
+        } else {
+            None
+        };
+        let resource = collection_of(key);
+        if let Some(seen) = seen
+            && !seen.contains(resource)
+        {
+            seen.insert(resource.into());
         }
         self.bound();
         previous
@@ -105,6 +118,11 @@ impl KeyHistory {
     /// Whether objects beside this key are stored in the API server's binary form.
     pub(super) fn is_binary_collection(&self, key: &str) -> bool {
         self.binary_resources.contains(collection_of(key))
+    }
+
+    /// Whether objects beside this key are encrypted at rest.
+    pub(super) fn is_encrypted_collection(&self, key: &str) -> bool {
+        self.encrypted_resources.contains(collection_of(key))
     }
 
     fn bound(&mut self) {

@@ -7,6 +7,7 @@ use auditgap_records::etcd::RevisionKind;
 use auditgap_records::report::{Confidence, ExpectedRequest, GapObject, Path, Severity};
 use auditgap_records::{Interval, Timestamp};
 
+use super::history::ENCRYPTED;
 use super::log::LogWrite;
 use super::matching::{self, Fit};
 use super::system::{self, SystemWrite};
@@ -328,6 +329,18 @@ impl EtcdWrite {
     fn missing_request(&self, write: &Write, time: Timestamp, world: &World) -> (GapDraft, Absence) {
         let mut draft = draft(write, world);
         let absence = self.explain_absence(&mut draft, write, time, world);
+        let in_clear = write.kind == RevisionKind::Put
+            && !write.encoding.is_empty()
+            && !write.encoding.starts_with(ENCRYPTED);
+        if in_clear && self.history.is_encrypted_collection(&write.key) {
+            draft.why.push_str(
+                " Its value is not encrypted, while the API server encrypts this kind of object: what wrote it has not \
+                 the API server's keys.",
+            );
+            if matches!(absence, Absence::Proven) {
+                draft.confidence = Confidence::Certain;
+            }
+        }
         (draft, absence)
     }
 
