@@ -38,11 +38,12 @@ fn every_story_is_told_as_expected() {
     assert!(differences.is_empty(), "{differences}\n{UPDATE}=1 writes down what is found now");
 }
 
+/// All stories. A folder of bare logs is an example to look at, and tells none.
 fn folders() -> Vec<PathBuf> {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
     let mut folders: Vec<_> = fs::read_dir(all)
         .unwrap()
-        .map(|entry| entry.unwrap().path()) // A folder of bare logs is an example to look at, and tells no story.
+        .map(|entry| entry.unwrap().path())
         .filter(|path| path.join("input").is_dir())
         .collect();
     folders.sort();
