@@ -87,7 +87,7 @@ fn missing(inputs: &Inputs) -> Vec<(&'static str, &'static str)> {
     if inputs.policy.is_none() {
         missing.push((
             "audit policy (--audit-policy)",
-            "taken to log everything, so that what it drops looks like a gap",
+            "what would be recorded is learned from what was, and less can be judged",
         ));
     }
     if inputs.inventory.snapshots.is_empty() {
