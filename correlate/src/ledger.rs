@@ -12,6 +12,7 @@ use crate::engine::Context;
 use crate::fact::Fact;
 use crate::world::Seen;
 
+pub mod clocks;
 pub mod containers;
 pub mod host;
 pub mod lifecycle;
@@ -21,6 +22,7 @@ pub mod reviews;
 pub mod streams;
 pub mod verbosity;
 
+use clocks::Clocks;
 use containers::Containers;
 use host::Host;
 use lifecycle::Lifecycle;
@@ -47,6 +49,8 @@ pub struct Ledger {
     pub lifecycle: Lifecycle,
     /// What the host saw.
     pub host: Host,
+    /// Clocks of nodes.
+    pub clocks: Clocks,
     /// What each feed's log level lets it show.
     pub verbosity: Verbosity,
     /// Spans of requests to etcd that write, from its log.
@@ -66,6 +70,7 @@ impl Ledger {
         match seen.fact {
             Fact::Audit(fact) => {
                 self.requests.observe(seen, fact);
+                self.clocks.observe_request(fact);
                 self.streams.observe(seen, fact);
                 self.reviews.observe(seen, fact);
                 self.pods.observe_request(seen, fact);
@@ -73,6 +78,7 @@ impl Ledger {
             }
             Fact::Kubelet(line) => {
                 self.streams.observe_kubelet(line);
+                self.clocks.observe_kubelet(seen, line);
                 self.pods.observe_kubelet(seen, line, node);
                 self.containers.observe_kubelet(seen, line, node);
                 self.lifecycle.observe_kubelet(seen, line, node);
@@ -88,7 +94,10 @@ impl Ledger {
                 if let EtcdLine::Request(request) = &**line
                     && request.success.iter().any(|op| op.kind != KeyOpKind::Range)
                 {
-                    self.etcd_writes.push_back((seen.time - Duration::from_nanos(request.took.max(0).unsigned_abs()), seen.time));
+                    self.etcd_writes.push_back((
+                        seen.time - Duration::from_nanos(request.took.max(0).unsigned_abs()),
+                        seen.time,
+                    ));
                 }
             }
         }

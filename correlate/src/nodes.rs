@@ -68,6 +68,12 @@ impl World {
         self.feeds.nodes().of_feed.get(usize::from(feed)).map_or("", |name| name)
     }
 
+    /// Nanoseconds by which a node's clock is ahead of the API server's; 0 where nothing is known of it.
+    pub(crate) fn clock_ahead(&self, node: &str) -> i64 {
+        let feeds = self.feeds.nodes().feeds.get(node).map(Vec::as_slice).unwrap_or_default();
+        feeds.iter().map(|feed| self.ledger.clocks.ahead(*feed)).find(|ahead| *ahead != 0).unwrap_or(0)
+    }
+
     /// Whether all that a node's kubelet and runtime have to say up to a moment is known: a log may be quiet for
     /// minutes, and only its next line shows that nothing was in between. `over` says that no line will come any more.
     pub(crate) fn is_told(&self, node: &str, moment: Timestamp, over: bool) -> bool {

@@ -241,18 +241,21 @@ impl KubeletReview {
 /// What a kubelet's line says of a call.
 fn call(seen: Seen<'_>, line: &KubeletLine<'_>, world: &World) -> Option<Call> {
     let node = world.instance(seen.feed).to_owned();
+    // Reviews come by the API server's clock.
+    let ahead = world.clock_ahead(world.node_of(seen.feed));
+    let logged = Timestamp(seen.time.0.saturating_sub(ahead));
     let (time, kind) = match line {
         KubeletLine::Http { method, uri, latency, code, .. } => {
             let latency = Duration::from_nanos(u64::try_from(*latency).unwrap_or_default());
             let subresources = KubeletUri::parse(uri).endpoint.node_subresources();
             let verb = authorisation_verb(method);
-            (seen.time - latency, CallKind::Request { verb, subresources, code: *code })
+            (logged - latency, CallKind::Request { verb, subresources, code: *code })
         }
-        KubeletLine::Forbidden { user, .. } => (seen.time, CallKind::Forbidden { user: (&**user).into() }),
-        KubeletLine::AuthenticationFailed { .. } => (seen.time, CallKind::Unauthenticated),
+        KubeletLine::Forbidden { user, .. } => (logged, CallKind::Forbidden { user: (&**user).into() }),
+        KubeletLine::AuthenticationFailed { .. } => (logged, CallKind::Unauthenticated),
         _ => return None,
     };
-    Some(Call { node, time, logged: seen.time, kind })
+    Some(Call { node, time, logged, kind })
 }
 
 /// Whether a kubelet's line tells of the call that a review was asked for.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::explain::by_server_clock;
 use super::{Action, Outcome};
 use crate::kubelet_uri::{Endpoint, authorisation_verb};
 use crate::ledger::reviews::RecordedReview;
@@ -109,8 +110,9 @@ pub(super) fn api_server_user(action: &Action, world: &World) -> Option<String> 
 
 fn reviews_around<'a>(action: &'a Action, world: &'a World, margin: Duration) -> Vec<&'a RecordedReview> {
     // The review comes before the request is carried out, however long it lasts then.
-    let to = action.end.min(action.start + FAR) + margin;
-    world.ledger.reviews.by_node(&action.node, action.start - margin, to).collect()
+    let (start, end) = by_server_clock(action, world);
+    let to = end.min(start + FAR) + margin;
+    world.ledger.reviews.by_node(&action.node, start - margin, to).collect()
 }
 
 /// The user of the reviews that fit, if they agree; else those they name become candidates.
@@ -192,8 +194,9 @@ fn is_of_api_servers_request(entry: &RecordedReview, world: &World) -> bool {
 fn remembered(action: &Action, world: &World, mut known: Vec<String>) -> Vec<String> {
     let reviews = &world.ledger.reviews;
     let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let (start, _) = by_server_clock(action, world);
     let mut latest: Vec<&RecordedReview> = reviews
-        .by_node(&action.node, action.start - REMEMBERED, action.start)
+        .by_node(&action.node, start - REMEMBERED, start)
         .filter(|entry| entry.review().is_some_and(|review| review.allowed && !review.token))
         .filter(|entry| asks_for(action, entry))
         .collect();

@@ -93,6 +93,12 @@ fn pod_target(uri: &KubeletUri) -> Option<(&'static str, &Target)> {
     Some((uri.endpoint.pod_subresource()?, target))
 }
 
+/// Beginning and end of a request by the API server's clock.
+pub(super) fn by_server_clock(action: &Action, world: &World) -> (Timestamp, Timestamp) {
+    let ahead = world.clock_ahead(world.node_of(action.feed));
+    (Timestamp(action.start.0.saturating_sub(ahead)), Timestamp(action.end.0.saturating_sub(ahead)))
+}
+
 /// How far a recorded request is from a kubelet's, or why it cannot have led to it.
 fn distance(
     action: &Action,
@@ -120,22 +126,23 @@ fn distance(
         return Err("it was refused or failed, and this was served");
     }
     let margin = CLOCKS.max(settings.skew);
+    let (start, end) = by_server_clock(action, world);
     let latest = stream
         .started
         .unwrap_or(stream.received + settings.request_timeout)
         .min(stream.ended.unwrap_or(Timestamp::MAX));
-    if action.start < stream.received - margin || action.start > latest + margin {
+    if start < stream.received - margin || start > latest + margin {
         return Err("it was at another time");
     }
-    if stream.ended.is_some_and(|ended| action.end + settings.request_timeout < ended) {
+    if stream.ended.is_some_and(|ended| end + settings.request_timeout < ended) {
         return Err("it went on long after this was over");
     }
     if stream.kubelet_requests > 0 {
         return Err("it accounts for another request to the kubelet");
     }
     let begin = stream.started.unwrap_or(stream.received);
-    cost += action.start.nanos_since(begin).saturating_abs();
-    cost += stream.ended.map_or(STILL_OPEN, |ended| action.end.nanos_since(ended).saturating_abs());
+    cost += start.nanos_since(begin).saturating_abs();
+    cost += stream.ended.map_or(STILL_OPEN, |ended| end.nanos_since(ended).saturating_abs());
     Ok(cost)
 }
 
@@ -219,23 +226,23 @@ pub(super) fn weigh(action: &Action, world: &World) -> (Expected, Absence) {
         let into_pod = |verb: &&str| request(verb, "pods", subresource, &target.namespace, &target.pod);
         requests.splice(0..0, verbs.iter().map(into_pod));
     }
+    let (start, end) = by_server_clock(action, world);
     let margin = CLOCKS.max(settings.skew);
-    let window = Interval::new(action.start - margin, action.start + margin);
+    let window = Interval::new(start - margin, start + margin);
     let expected = Expected { requests, window: Some(window), audit_watermark: None };
 
     let stages = world.context.policy.as_ref().map(|policy| policy.would_log_any(&candidates).stages);
     let recorded_at_start = stages.is_some_and(|stages| stages.contains(Stage::ResponseStarted));
     // A stream is on record soon after it begins, unless that stage is left out.
     let on_record = if recorded_at_start && action.code.is_none() {
-        action.end.min(action.start + Duration::from_secs(1))
+        end.min(start + Duration::from_secs(1))
     } else {
-        action.end
+        end
     };
-    let span = Interval::new(action.start - settings.skew, on_record + settings.skew);
-    let lasted = Duration::from_nanos(action.end.nanos_since(action.start).unsigned_abs());
+    let span = Interval::new(start - settings.skew, on_record + settings.skew);
+    let lasted = Duration::from_nanos(end.nanos_since(start).unsigned_abs());
     let lifecycle = &world.ledger.lifecycle;
-    let interrupted =
-        lifecycle.api_server_stopped(action.end, lasted) || lifecycle.api_server_started(action.end, lasted);
+    let interrupted = lifecycle.api_server_stopped(end, lasted) || lifecycle.api_server_started(end, lasted);
     if interrupted && !recorded_at_start {
         let reason =
             "an API server stopped while the request ran, and a request is on record only when it ends";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use auditgap_records::Timestamp;
 use auditgap_records::runtime::ExecCall;
 
 use super::Exec;
@@ -78,9 +79,10 @@ fn distance(exec: &Exec, stream: &Stream, world: &World) -> Option<i64> {
         (_, Some(ended)) => ended,
         _ => stream.received + world.context.settings.request_timeout,
     };
-    if exec.time + margin < stream.received || exec.time > latest + margin {
+    let time = Timestamp(exec.time.0.saturating_sub(world.clock_ahead(&exec.node)));
+    if time + margin < stream.received || time > latest + margin {
         return None;
     }
     let begin = stream.started.filter(|_| &*stream.fact.resource == "pods").unwrap_or(stream.received);
-    Some(exec.time.nanos_since(begin).saturating_abs())
+    Some(time.nanos_since(begin).saturating_abs())
 }
