@@ -1,6 +1,7 @@
 //! A request to a kubelet that nothing accounts for, in words.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use auditgap_records::report::{Actor, Confidence, GapObject, Severity};
 
@@ -40,6 +41,13 @@ pub(super) fn draft(
     }
     if !attribution.user.is_empty() {
         draft.threads.push(format!("user:{}", attribution.user));
+    }
+    // What one client does at a node is one story. Many share an API server's address, and all share the loopback one.
+    let address = action.address();
+    let is_shared = api_server_addresses.contains(address)
+        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if draft.severity > Severity::Info && !address.is_empty() && !is_shared {
+        draft.threads.push(format!("kubelet-client:{}:{address}", action.node));
     }
     draft
 }

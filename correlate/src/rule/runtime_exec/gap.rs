@@ -79,7 +79,7 @@ fn title(exec: &Exec, place: &str, command: Option<&str>, ground: Ground) -> Str
     match ground {
         Ground::ForeignNamespace => format!("{what}, outside the kubelet's namespace"),
         Ground::ForeignId | Ground::NoCriCall => format!("{what}, past the kubelet"),
-        Ground::NotTheKubelet => format!("{what} through CRI, and not by the kubelet"),
+        Ground::NotTheKubelet => format!("{what} on the runtime's socket, and not by the kubelet"),
         Ground::NoRequest => format!("{what} without a request"),
         Ground::OffBeat => format!("{what} on no probe's beat and without a request"),
     }
