@@ -5,12 +5,12 @@
 //! environment variables, Secrets and the like are not read at all.
 
 mod object;
-mod pod;
 mod runtime;
 mod settings;
 mod times;
 
 use auditgap_records::inventory::{PodFacts, Snapshot};
+use auditgap_records::pod::PodObject;
 use memchr::memmem;
 
 pub use settings::settings;
@@ -44,7 +44,8 @@ pub fn recognise(bytes: &[u8], name: &str) -> Option<Snapshot> {
 
 /// What matching needs of one Pod, from its JSON; `None` if the text is not a Pod.
 pub fn pod_facts(json: &str) -> Option<PodFacts> {
-    pod::read(json)
+    let facts = serde_json::from_str::<PodObject>(json).ok()?.facts()?;
+    (!facts.name.is_empty()).then_some(facts)
 }
 
 /// A file without its byte order mark and leading space.

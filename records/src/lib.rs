@@ -10,6 +10,7 @@ pub mod feed;
 pub mod host;
 pub mod inventory;
 pub mod kubelet;
+pub mod pod;
 pub mod record;
 pub mod report;
 pub mod runtime;

@@ -4,7 +4,7 @@ use auditgap_records::inventory::Snapshot;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{pod, times};
+use super::times;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,7 +69,7 @@ fn add(json: &str, kind_of_list: &str, snapshot: &mut Snapshot) -> bool {
     }
     match kind {
         "Pod" => {
-            let Some(facts) = pod::read(json) else {
+            let Some(facts) = super::pod_facts(json) else {
                 return false;
             };
             if facts.uid.is_empty() {

@@ -1,16 +1,20 @@
-//! What matching needs of a Pod, from the object as the API server shows it or as a manifest declares it.
+//! A Pod as the API server shows it or a manifest declares it, as far as matching needs it.
+//!
+//! Deserialises from whatever carries the object: a listing, a manifest, the body of an audit event.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auditgap_records::Timestamp;
-use auditgap_records::inventory::{PodFacts, SpecCause, SpecCommand};
 use serde::{Deserialize, Deserializer};
 
-/// How often a probe runs if its spec does not say.
+use crate::inventory::{PodFacts, SpecCause, SpecCommand};
+use crate::time::Timestamp;
+
+/// `periodSeconds` that the API server fills in (`k8s.io/kubernetes/pkg/apis/core/v1/defaults.go`).
 const DEFAULT_PERIOD: u32 = 10;
 
+/// A Pod object. Unknown fields are passed over, absent ones are empty.
 #[derive(Deserialize)]
-struct Pod {
+pub struct PodObject {
     #[serde(default)]
     kind: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
@@ -188,48 +192,50 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads a Pod; `None` if the text is another kind of object.
-pub(super) fn read(json: &str) -> Option<PodFacts> {
-    let pod: Pod = serde_json::from_str(json).ok()?;
-    if pod.kind.as_deref().is_some_and(|kind| kind != "Pod") || pod.metadata.name.is_empty() {
-        return None;
-    }
-    let Metadata { name, namespace, uid, creation_timestamp, mut annotations, owner_references } =
-        pod.metadata;
-    let mut facts = PodFacts {
-        namespace,
-        name,
-        uid,
-        node: pod.spec.node_name,
-        mirror_of: ["kubernetes.io/config.mirror", "kubernetes.io/config.hash"]
-            .into_iter()
-            .find_map(|annotation| annotations.remove(annotation)?),
-        created: Timestamp::parse(&creation_timestamp),
-        service_account: pod.spec.service_account_name,
-        owner: owner_references
-            .into_iter()
-            .find(|owner| owner.controller == Some(true))
-            .map(|owner| format!("{}/{}", owner.kind, owner.name)),
-        host_paths: pod
-            .spec
-            .volumes
-            .iter()
-            .filter_map(|volume| Some(volume.host_path.as_ref()?.path.clone()))
-            .collect(),
-        secrets: mounted_secrets(pod.spec.volumes),
-        ..PodFacts::default()
-    };
-    for status in pod.status.containers.into_iter().chain(pod.status.init).chain(pod.status.ephemeral) {
-        let id = status.container_id.split_once("://").map_or(status.container_id.as_str(), |(_, id)| id);
-        if !id.is_empty() {
-            facts.containers.insert(status.name, id.to_owned());
+impl PodObject {
+    /// What it says; `None` if it is another kind of object. A Pod that is yet to be named has no name.
+    pub fn facts(self) -> Option<PodFacts> {
+        let pod = self;
+        if pod.kind.as_deref().is_some_and(|kind| kind != "Pod") {
+            return None;
         }
+        let Metadata { name, namespace, uid, creation_timestamp, mut annotations, owner_references } =
+            pod.metadata;
+        let mut facts = PodFacts {
+            namespace,
+            name,
+            uid,
+            node: pod.spec.node_name,
+            mirror_of: ["kubernetes.io/config.mirror", "kubernetes.io/config.hash"]
+                .into_iter()
+                .find_map(|annotation| annotations.remove(annotation)?),
+            created: Timestamp::parse(&creation_timestamp),
+            service_account: pod.spec.service_account_name,
+            owner: owner_references
+                .into_iter()
+                .find(|owner| owner.controller == Some(true))
+                .map(|owner| format!("{}/{}", owner.kind, owner.name)),
+            host_paths: pod
+                .spec
+                .volumes
+                .iter()
+                .filter_map(|volume| Some(volume.host_path.as_ref()?.path.clone()))
+                .collect(),
+            secrets: mounted_secrets(pod.spec.volumes),
+            ..PodFacts::default()
+        };
+        for status in pod.status.containers.into_iter().chain(pod.status.init).chain(pod.status.ephemeral) {
+            let id = status.container_id.split_once("://").map_or(status.container_id.as_str(), |(_, id)| id);
+            if !id.is_empty() {
+                facts.containers.insert(status.name, id.to_owned());
+            }
+        }
+        let Spec { containers, init_containers, ephemeral_containers, .. } = pod.spec;
+        for container in containers.into_iter().chain(init_containers).chain(ephemeral_containers) {
+            add_container(container, &mut facts);
+        }
+        Some(facts)
     }
-    let Spec { containers, init_containers, ephemeral_containers, .. } = pod.spec;
-    for container in containers.into_iter().chain(init_containers).chain(ephemeral_containers) {
-        add_container(container, &mut facts);
-    }
-    Some(facts)
 }
 
 fn mounted_secrets(volumes: Vec<Volume>) -> BTreeSet<String> {
