@@ -14,7 +14,7 @@ use crate::fact::{AuditFact, Fact, Verb};
 mod body;
 mod pod;
 
-pub use pod::pod_facts;
+use pod::pod_facts;
 
 /// A record as the engine queues it.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +97,9 @@ impl Condenser {
 
     /// What was added so far.
     pub fn take(&mut self) -> Batch {
-        std::mem::take(&mut self.batch)
+        // The next batch is likely as long.
+        let next = Batch { records: Vec::with_capacity(self.len()), ..Batch::default() };
+        std::mem::replace(&mut self.batch, next)
     }
 
     fn cite(&mut self, event: &AuditEvent<'_>, position: Position) {
