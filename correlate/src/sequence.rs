@@ -93,30 +93,36 @@ impl Sequencer {
         let passed = open.min().map_or(Timestamp::MAX, |newest| newest - self.lateness);
         // A feed that lags far behind may not grow the queue for ever: past twice the room its records come late.
         let excessive = self.waiting.len() > self.capacity.saturating_mul(2);
-        let middle = self.waiting.len() / 2;
-        let (_, pivot, _) = self.waiting.select_nth_unstable_by_key(middle, |slot| slot.time);
-        let bound = if excessive { pivot.time } else { pivot.time.min(passed) };
+        self.sort();
+        let middle = self.waiting.get(self.waiting.len() / 2).map_or(Timestamp::MAX, |slot| slot.time);
+        let bound = if excessive { middle } else { middle.min(passed) };
         let ready = self.release_until(bound);
-        // Finding the middle touches the whole queue: not again before it has grown by a good part.
+        // Sorting touches the whole queue: not again before it has grown by a good part.
         self.try_above = self.capacity.max(self.waiting.len() + self.capacity / 8);
         ready
     }
 
     /// All that is left.
     pub(crate) fn drain(&mut self) -> Vec<Slot> {
+        self.sort();
         self.release_until(Timestamp::MAX)
     }
 
+    /// Feeds come nearly sorted, and what was left of the last release is sorted: the stable sort makes use of runs,
+    /// which the unstable one does not.
+    fn sort(&mut self) {
+        self.waiting.sort_by_key(|slot| (slot.time, slot.feed, slot.position));
+    }
+
+    /// Takes the head of the sorted queue.
     fn release_until(&mut self, bound: Timestamp) -> Vec<Slot> {
-        let (mut ready, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|slot| slot.time <= bound);
-        self.waiting = waiting;
-        if ready.is_empty() {
-            return ready;
+        let count = self.waiting.partition_point(|slot| slot.time <= bound);
+        if count == 0 {
+            return Vec::new();
         }
         self.released = self.released.max(bound);
-        // Feeds come nearly sorted; the stable sort makes use of runs, which the unstable one does not.
-        ready.sort_by_key(|slot| (slot.time, slot.feed, slot.position));
+        let rest = self.waiting.split_off(count);
+        let mut ready = std::mem::replace(&mut self.waiting, rest);
         self.drop_second_deliveries(&mut ready);
         ready
     }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use auditgap_records::Text;
+use memchr::memchr;
 
 /// A place in a JSON text. Every method gives `None` where the text is not what was asked for.
 #[derive(Clone, Debug)]
@@ -204,8 +205,8 @@ impl<'a> Reader<'a> {
 fn decode(inner: &str) -> Option<String> {
     let mut decoded = String::with_capacity(inner.len());
     let mut rest = inner;
-    while let Some((plain, escape)) = rest.split_once('\\') {
-        let letter = match escape.as_bytes().first()? {
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
+        let letter = match rest.as_bytes().get(at + 1)? {
             letter @ (b'"' | b'\\' | b'/') => char::from(*letter),
             b'n' => '\n',
             b't' => '\t',
@@ -213,9 +214,9 @@ fn decode(inner: &str) -> Option<String> {
             // Every reason of an authorisation has escaped quotes; anything else is rare.
             _ => return serde_json::from_str(&format!("\"{inner}\"")).ok(),
         };
-        decoded.push_str(plain);
+        decoded.push_str(rest.get(..at)?);
         decoded.push(letter);
-        rest = escape.get(1..)?;
+        rest = rest.get(at + 2..)?;
     }
     decoded.push_str(rest);
     Some(decoded)

@@ -59,6 +59,9 @@ pub static INFO: RuleInfo = RuleInfo {
 /// long.
 const CLOCKS: Duration = Duration::from_secs(180);
 
+/// Writes that fall due within this time are judged at once: to look for them costs as much as to judge one.
+const TOGETHER: Duration = Duration::from_millis(50);
+
 /// More than this many do not wait for it.
 const PENDING: usize = 50_000;
 
@@ -117,6 +120,8 @@ type WriteId = u64;
 /// The rule's state.
 #[derive(Debug, Default)]
 pub struct EtcdWrite {
+    /// What fell due until then was judged.
+    judged: Timestamp,
     pending: VecDeque<Write>,
     /// Id of the first pending write.
     base: WriteId,
@@ -159,7 +164,10 @@ impl Rule for EtcdWrite {
 
     fn tick(&mut self, world: &mut World) {
         let due = world.clock - world.context.settings.request_timeout;
-        self.judge_until(due, world);
+        if due >= self.judged.saturating_add(TOGETHER) {
+            self.judged = due;
+            self.judge_until(due, world);
+        }
     }
 
     fn finish(&mut self, world: &mut World) {

@@ -1,8 +1,10 @@
 //! From files to the engine: workers read and parse, one thread judges.
 //!
-//! Memory is bounded by the number of workers and the length of the channel, whatever the size of the files. The
-//! engine's thread puts the portions of each feed back into the order in which they were read, so that the report
-//! does not depend on which worker was faster.
+//! Memory is bounded by the number of portions that are read and not judged, whatever the size of the files: nothing
+//! more is read while there are too many. A worker that the system lets wait holds the others up that way; if it did
+//! not, they would run far ahead of the portion that it owes, and its records would come too late. The engine's thread
+//! puts the portions of each feed back into the order in which they were read, so that the report does not depend on
+//! which worker was faster.
 
 mod lines;
 mod portion;
@@ -11,7 +13,7 @@ mod serial;
 mod source;
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use auditgap_correlate::{Engine, FeedId};
@@ -26,7 +28,7 @@ use source::{Chunk, Source};
 pub(crate) use serial::for_each_record;
 pub(crate) use source::SourceFile;
 
-/// Portions that may wait for the engine.
+/// Portions that may wait for the engine, beside those that are being read.
 const WAITING: usize = 4;
 
 /// A feed to be read.
@@ -57,10 +59,15 @@ pub(crate) fn read_feeds(
         sources.push(Shelf { source: Some(Source::new(name, files, key, progress.clone())), sequence: 0 });
     }
     let desk = Desk {
-        state: Mutex::new(State { schedule: Schedule::new(sources.len()), shelves: sources, failed: false }),
+        state: Mutex::new(State {
+            schedule: Schedule::new(sources.len()),
+            shelves: sources,
+            room: threads.max(1) + WAITING,
+            failed: false,
+        }),
         changed: Condvar::new(),
     };
-    let (sender, receiver) = sync_channel(WAITING);
+    let (sender, receiver) = channel();
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             let (desk, sender) = (&desk, sender.clone());
@@ -68,7 +75,7 @@ pub(crate) fn read_feeds(
         }
         // The workers' own copies keep the channel open for as long as there is work.
         drop(sender);
-        judge(engine, &receiver, &mut inbox)
+        judge(engine, &receiver, &mut inbox, &desk)
     })
 }
 
@@ -81,6 +88,8 @@ struct Desk {
 struct State {
     schedule: Schedule,
     shelves: Vec<Shelf>,
+    /// Portions that may be begun before one is judged.
+    room: usize,
     /// A worker has panicked: the others are not to wait for it.
     failed: bool,
 }
@@ -105,14 +114,17 @@ impl Desk {
             if state.failed {
                 return None;
             }
-            match state.schedule.next() {
+            let next = if state.room == 0 { Next::Wait } else { state.schedule.next() };
+            match next {
                 Next::Done => return None,
                 Next::Wait => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Next::Read(feed) => {
                     let shelf = state.shelves.get_mut(feed)?;
                     let sequence = shelf.sequence;
                     shelf.sequence += 1;
-                    return shelf.source.take().map(|source| (feed, sequence, source));
+                    let source = shelf.source.take()?;
+                    state.room -= 1;
+                    return Some((feed, sequence, source));
                 }
             }
         }
@@ -127,6 +139,12 @@ impl Desk {
         self.changed.notify_all();
     }
 
+    /// The engine has taken in a portion.
+    fn make_room(&self) {
+        self.lock().room += 1;
+        self.changed.notify_all();
+    }
+
     fn reach(&self, feed: usize, portion: &Portion) {
         if let Some(time) = portion.reaches() {
             self.lock().schedule.reach(feed, time);
@@ -135,7 +153,7 @@ impl Desk {
     }
 }
 
-/// Tells the other workers if this one dies.
+/// Tells the workers if this thread dies.
 struct Alarm<'d>(&'d Desk);
 
 impl Drop for Alarm<'_> {
@@ -155,7 +173,7 @@ struct Delivery {
     last: bool,
 }
 
-fn work(desk: &Desk, sender: &SyncSender<Delivery>) {
+fn work(desk: &Desk, sender: &Sender<Delivery>) {
     let _alarm = Alarm(desk);
     let mut buffer = Vec::new();
     let mut collector = Collector::default();
@@ -192,7 +210,13 @@ struct Inbox {
     leftovers: Leftovers,
 }
 
-fn judge(engine: &mut Engine, receiver: &Receiver<Delivery>, inbox: &mut [Inbox]) -> Vec<String> {
+fn judge(
+    engine: &mut Engine,
+    receiver: &Receiver<Delivery>,
+    inbox: &mut [Inbox],
+    desk: &Desk,
+) -> Vec<String> {
+    let _alarm = Alarm(desk);
     let mut troubles = Vec::new();
     for Delivery { feed, sequence, portion, last } in receiver {
         let Some(inbox) = inbox.get_mut(feed) else { continue };
@@ -201,6 +225,7 @@ fn judge(engine: &mut Engine, receiver: &Receiver<Delivery>, inbox: &mut [Inbox]
             inbox.next += 1;
             inbox.leftovers.absorb(portion.leftovers);
             engine.push(inbox.id, portion.batch);
+            desk.make_room();
             if last {
                 let leftovers = std::mem::take(&mut inbox.leftovers);
                 troubles.extend_from_slice(leftovers.troubles());
