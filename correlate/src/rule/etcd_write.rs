@@ -25,6 +25,9 @@ use crate::lookup::{Index, Numbers, unlist};
 use crate::verdict::{Cite, How};
 use crate::world::{Seen, World};
 
+mod absence;
+mod foreign;
+mod gap;
 mod history;
 mod judge;
 mod log;
@@ -35,8 +38,8 @@ mod system;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::rule) use gap::attribute;
 use history::KeyHistory;
-pub(in crate::rule) use judge::attribute;
 use log::LogWrites;
 use offset::Offsets;
 use pairs::Pairs;
@@ -68,6 +71,15 @@ const PENDING: usize = 50_000;
 /// Whether a feed is a watch, and not a log.
 fn is_watch(state: &FeedState) -> bool {
     state.feed.format.starts_with("etcd watch")
+}
+
+/// Keys of other applications that share an etcd with the API server (network plugins). No request of the API could
+/// account for them, and nothing here can judge them.
+const NEIGHBOURS: [&str; 8] =
+    ["cilium/", "/cilium/", "/calico/", "calico/", "/coreos.com/", "/skydns/", "/flannel/", "/weave/"];
+
+fn is_neighbour(key: &str) -> bool {
+    NEIGHBOURS.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// A write of one key that waits for its verdict.
@@ -172,7 +184,7 @@ impl Rule for EtcdWrite {
 
     fn finish(&mut self, world: &mut World) {
         self.judge_until(Timestamp::MAX, world);
-        judge::not_watched(self, world);
+        absence::not_watched(self, world);
     }
 }
 
@@ -322,7 +334,7 @@ impl EtcdWrite {
             }
             self.drop_front();
         }
-        judge::foreign_requests(self, told, world);
+        foreign::foreign_requests(self, told, world);
     }
 
     fn drop_front(&mut self) {
