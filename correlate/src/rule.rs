@@ -48,6 +48,11 @@ pub trait Rule {
     fn finish(&mut self, world: &mut World);
 }
 
+/// The address of a peer `address:port`, without its port.
+fn address_of(peer: &str) -> &str {
+    peer.rsplit_once(':').map_or(peer, |(address, _)| address).trim_matches(['[', ']'])
+}
+
 /// All rules, in the order in which they see a record.
 pub fn all() -> Vec<Box<dyn Rule>> {
     vec![

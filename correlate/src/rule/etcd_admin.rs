@@ -165,7 +165,7 @@ impl EtcdAdmin {
                 let port = if *peer { "peer" } else { "client" };
                 let cite = seen
                     .cite(format!("etcd log: connection from {remote} to the {port} port refused: {error}"));
-                let host = remote.rsplit_once(':').map_or(&**remote, |(host, _)| host);
+                let host = super::address_of(remote);
                 self.act(Kind::Refused, error.to_string(), cite, "", host);
             }
             EtcdLine::AuthChanged { what, name } => {
@@ -298,7 +298,7 @@ impl EtcdAdmin {
         draft.techniques = vec![technique];
         draft.object = GapObject { resource: "key".to_owned(), key: act.subject, ..GapObject::default() };
         draft.actor.user = act.user;
-        draft.actor.source_ip.clone_from(&act.remote);
+        super::address_of(&act.remote).clone_into(&mut draft.actor.source_ip);
         super::etcd_write::attribute(act.first, world, &mut draft);
         if !act.remote.is_empty() {
             draft.threads.push(format!("etcd-client:{}", act.remote));

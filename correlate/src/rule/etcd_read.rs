@@ -371,7 +371,7 @@ fn report(read: &Read, why: &str, world: &mut World) {
         uid: String::new(),
         key: read.key.to_string(),
     };
-    read.remote.as_deref().unwrap_or_default().clone_into(&mut draft.actor.source_ip);
+    super::address_of(read.remote.as_deref().unwrap_or_default()).clone_into(&mut draft.actor.source_ip);
     read.certificate.as_deref().unwrap_or_default().clone_into(&mut draft.actor.certificate_cn);
     super::etcd_write::attribute(read.first, world, &mut draft);
     draft.threads = object.iter().map(|object| format!("object:{object}")).collect();
