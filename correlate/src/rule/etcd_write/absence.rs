@@ -95,7 +95,7 @@ impl EtcdWrite {
             draft.confidence = Confidence::Certain;
         }
         if matches!(absence, Absence::Proven) && world.context.policy.is_none() {
-            absence = self.without_policy(object);
+            absence = self.without_policy(write, object, world);
             draft.confidence = draft.confidence.min(Confidence::Medium);
         }
         let verb = if write.kind == RevisionKind::Put { "written" } else { "deleted" };
@@ -113,14 +113,18 @@ impl EtcdWrite {
     }
 
     /// Without a policy it is not known what would be recorded. What was recorded of the same kind tells.
-    fn without_policy(&self, object: &ObjectKey) -> Absence {
+    fn without_policy(&self, write: &Write, object: &ObjectKey, world: &World) -> Absence {
         let (explained, unexplained) = self.by_resource.get(&object.resource).copied().unwrap_or_default();
         // Of what components write all day, some of it is often left out of the trail: by whom it was written tells.
         let components = ["system:nodes", "system:apiserver", "system:kube-scheduler"];
         let is_routine = components
             .iter()
             .any(|user| resources::writes_by_routine(user, &object.resource, &object.namespace));
-        let usual = !is_routine || (explained >= 10 && unexplained.saturating_mul(10) <= explained);
+        // An object that a component renews all day has requests on record if its are recorded at all.
+        let is_recorded =
+            write.creates == Some(true) || world.ledger.requests.of_object(object).next().is_some();
+        let usual =
+            !is_routine || (is_recorded && explained >= 10 && unexplained.saturating_mul(10) <= explained);
         if usual && explained > unexplained && explained > 0 && &*object.resource != "events" {
             return Absence::Proven;
         }

@@ -79,10 +79,12 @@ fn distance(exec: &Exec, stream: &Stream, world: &World) -> Option<i64> {
         (_, Some(ended)) => ended,
         _ => stream.received + world.context.settings.request_timeout,
     };
-    let time = Timestamp(exec.time.0.saturating_sub(world.clock_ahead(&exec.node)));
-    if time + margin < stream.received || time > latest + margin {
-        return None;
-    }
     let begin = stream.started.filter(|_| &*stream.fact.resource == "pods").unwrap_or(stream.received);
-    Some(time.nanos_since(begin).saturating_abs())
+    // The clock is the kubelet's; a runtime's log that was gathered in another way may follow another.
+    let by_server_clock = Timestamp(exec.time.0.saturating_sub(world.clock_ahead(&exec.node)));
+    [by_server_clock, exec.time]
+        .into_iter()
+        .filter(|time| *time + margin >= stream.received && *time <= latest + margin)
+        .map(|time| time.nanos_since(begin).saturating_abs())
+        .min()
 }
