@@ -116,8 +116,9 @@ impl Engine {
             }
         }
         self.sequencer.push(feed, batch.records);
-        let ready = self.sequencer.release();
-        self.process(ready);
+        while let Some(slot) = self.sequencer.release() {
+            self.take_in(&slot);
+        }
     }
 
     /// A feed has no more records.
@@ -132,24 +133,24 @@ impl Engine {
 
     /// Judges all that is left. `files` are the names of the files that positions count.
     pub fn finish(mut self, files: &[String]) -> Outcome {
-        let ready = self.sequencer.drain();
-        self.process(ready);
+        while let Some(slot) = self.sequencer.drain() {
+            self.take_in(&slot);
+        }
+        self.join_feeds();
         for rule in &mut self.rules {
             rule.finish(&mut self.world);
         }
         Outcome { report: crate::report::assemble(self.world, files) }
     }
 
-    fn process(&mut self, ready: Vec<Slot>) {
-        for (left, right) in std::mem::take(&mut self.sequencer.shared) {
+    fn join_feeds(&mut self) {
+        while let Some((left, right)) = self.sequencer.shared.pop_first() {
             self.world.feeds.join(left, right);
-        }
-        for slot in ready {
-            self.take_in(&slot);
         }
     }
 
     fn take_in(&mut self, slot: &Slot) {
+        self.join_feeds();
         let world = &mut self.world;
         world.feeds.note(slot.feed, slot.time, slot.late);
         let Some(fact) = &slot.fact else { return };

@@ -16,6 +16,10 @@ pub(crate) type Lookup<K, V> = std::collections::HashMap<K, V>;
 #[expect(clippy::disallowed_types, reason = "looked up by key, never iterated")]
 pub(crate) type Index<K, V> = std::collections::HashMap<K, V, foldhash::quality::RandomState>;
 
+/// A set under the same rule.
+#[expect(clippy::disallowed_types, reason = "membership only")]
+pub(crate) type Members<K> = std::collections::HashSet<K, foldhash::quality::RandomState>;
+
 /// Numbers of the entries under one key: nearly always one.
 pub(crate) type Numbers = smallvec::SmallVec<[u64; 2]>;
 

@@ -1,15 +1,21 @@
 //! Puts records in the order of event time and drops second deliveries.
 //!
 //! Everything behind this point sees one order that depends on event times and positions alone. A second delivery
-//! has the same time and digest as the first, so that it stands beside it once they are sorted.
+//! has the same time and digest as the first, so that it follows it once they are in order.
+//!
+//! Each feed waits in a queue of its own: logs are written nearly in order, so that little has to be moved there, and
+//! the queues are merged as records leave.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use auditgap_records::{Position, Timestamp};
 
 use crate::condense::Condensed;
 use crate::fact::Fact;
+use crate::lookup::Members;
 
 /// A record in the queue.
 #[derive(Debug)]
@@ -19,30 +25,40 @@ pub(crate) struct Slot {
     pub(crate) position: Position,
     pub(crate) digest: u64,
     pub(crate) fact: Option<Fact>,
-    /// Released although later records had gone before: it came too late to be put in order.
+    /// Came although later records had left before: too late to be put in order.
     pub(crate) late: bool,
 }
 
-/// One feed's progress.
-#[derive(Clone, Copy, Debug)]
-struct Progress {
+/// One feed's records.
+#[derive(Debug)]
+struct Queue {
+    /// In order.
+    waiting: VecDeque<Slot>,
     newest: Timestamp,
     ended: bool,
 }
 
-/// The queue of one engine.
+/// Where a record comes in the order of all feeds: by its time, then by the number of its feed.
+type Turn = (Timestamp, u16);
+
+/// The queues of one engine.
 #[derive(Debug)]
 pub(crate) struct Sequencer {
     capacity: usize,
     lateness: Duration,
-    /// Length above which a release is tried again.
-    try_above: usize,
-    waiting: Vec<Slot>,
-    feeds: Vec<Progress>,
-    /// Everything up to here was released.
+    queues: Vec<Queue>,
+    /// Records in all queues.
+    waiting: usize,
+    /// Turns of the queues' first records; those that another record has come before since are skipped.
+    turns: BinaryHeap<Reverse<Turn>>,
+    /// What every open feed has passed, as far as feeds are in order.
+    passed: Timestamp,
+    /// Everything up to here has left.
     released: Timestamp,
-    /// Digests of what was released last, against late second deliveries.
-    recent: [Digests; 2],
+    /// What left at that moment: digest and feed.
+    at_moment: Vec<(u64, u16)>,
+    /// Digests of what left last, against late second deliveries.
+    recent: [Members<u64>; 2],
     /// Pairs of feeds that delivered the same record: two ways of one trail.
     pub(crate) shared: BTreeSet<(u16, u16)>,
 }
@@ -52,129 +68,139 @@ impl Sequencer {
         Self {
             capacity: capacity.max(1),
             lateness,
-            try_above: capacity.max(1),
-            waiting: Vec::new(),
-            feeds: Vec::new(),
+            queues: Vec::new(),
+            waiting: 0,
+            turns: BinaryHeap::new(),
+            passed: Timestamp::MIN,
             released: Timestamp::MIN,
-            recent: <[Digests; 2]>::default(),
+            at_moment: Vec::new(),
+            recent: <[Members<u64>; 2]>::default(),
             shared: BTreeSet::new(),
         }
     }
 
     pub(crate) fn open(&mut self) {
-        self.feeds.push(Progress { newest: Timestamp::MIN, ended: false });
+        self.queues.push(Queue { waiting: VecDeque::new(), newest: Timestamp::MIN, ended: false });
     }
 
     pub(crate) fn end(&mut self, feed: u16) {
-        if let Some(progress) = self.feeds.get_mut(usize::from(feed)) {
-            progress.ended = true;
+        if let Some(queue) = self.queues.get_mut(usize::from(feed)) {
+            queue.ended = true;
         }
+        self.look_what_passed();
     }
 
     pub(crate) fn push(&mut self, feed: u16, records: Vec<Condensed>) {
+        let Some(queue) = self.queues.get_mut(usize::from(feed)) else { return };
         let released = self.released;
-        let mut newest = Timestamp::MIN;
-        self.waiting.extend(records.into_iter().map(|record| {
-            newest = newest.max(record.time);
+        let front = queue.front();
+        self.waiting += records.len();
+        queue.add(records.into_iter().map(|record| {
             let Condensed { time, digest, position, fact } = record;
             Slot { time, feed, position, digest, fact, late: time <= released }
         }));
-        if let Some(progress) = self.feeds.get_mut(usize::from(feed)) {
-            progress.newest = progress.newest.max(newest);
+        if let Some(new) = queue.front().filter(|_| queue.front() != front) {
+            self.turns.push(Reverse((new, feed)));
         }
+        self.look_what_passed();
     }
 
-    /// What can be released: nothing while there is room, then the older half of what every open feed has passed.
-    pub(crate) fn release(&mut self) -> Vec<Slot> {
-        if self.waiting.len() <= self.try_above {
-            return Vec::new();
+    /// The next record, if it is its turn: none while there is room, and none that an open feed has not passed.
+    pub(crate) fn release(&mut self) -> Option<Slot> {
+        while self.waiting > self.capacity {
+            let time = self.next_turn()?.0;
+            // A feed that lags far behind may not grow the queues for ever: past twice the room its records come late.
+            if self.waiting <= self.capacity.saturating_mul(2) && time > self.passed {
+                return None;
+            }
+            if let Some(slot) = self.take() {
+                return Some(slot);
+            }
         }
-        let open = self.feeds.iter().filter(|progress| !progress.ended).map(|progress| progress.newest);
-        let passed = open.min().map_or(Timestamp::MAX, |newest| newest - self.lateness);
-        // A feed that lags far behind may not grow the queue for ever: past twice the room its records come late.
-        let excessive = self.waiting.len() > self.capacity.saturating_mul(2);
-        self.sort();
-        let middle = self.waiting.get(self.waiting.len() / 2).map_or(Timestamp::MAX, |slot| slot.time);
-        let bound = if excessive { middle } else { middle.min(passed) };
-        let ready = self.release_until(bound);
-        // Sorting touches the whole queue: not again before it has grown by a good part.
-        self.try_above = self.capacity.max(self.waiting.len() + self.capacity / 8);
-        ready
+        None
     }
 
-    /// All that is left.
-    pub(crate) fn drain(&mut self) -> Vec<Slot> {
-        self.sort();
-        self.release_until(Timestamp::MAX)
-    }
-
-    /// Feeds come nearly sorted, and what was left of the last release is sorted: the stable sort makes use of runs,
-    /// which the unstable one does not.
-    fn sort(&mut self) {
-        self.waiting.sort_by_key(|slot| (slot.time, slot.feed, slot.position));
-    }
-
-    /// Takes the head of the sorted queue.
-    fn release_until(&mut self, bound: Timestamp) -> Vec<Slot> {
-        let count = self.waiting.partition_point(|slot| slot.time <= bound);
-        if count == 0 {
-            return Vec::new();
+    /// The next of all that is left.
+    pub(crate) fn drain(&mut self) -> Option<Slot> {
+        while self.waiting > 0 {
+            if let Some(slot) = self.take() {
+                return Some(slot);
+            }
         }
-        self.released = self.released.max(bound);
-        let rest = self.waiting.split_off(count);
-        let mut ready = std::mem::replace(&mut self.waiting, rest);
-        self.drop_second_deliveries(&mut ready);
-        ready
+        None
     }
 
-    fn drop_second_deliveries(&mut self, ready: &mut Vec<Slot>) {
-        let mut moment = Timestamp::MIN;
-        let mut at_moment: Vec<(u64, u16)> = Vec::new();
+    fn look_what_passed(&mut self) {
+        let open = self.queues.iter().filter(|queue| !queue.ended).map(|queue| queue.newest);
+        self.passed = open.min().map_or(Timestamp::MAX, |newest| newest - self.lateness);
+    }
+
+    fn next_turn(&mut self) -> Option<Turn> {
+        while let Some(turn) = self.turns.peek_mut() {
+            let Reverse((time, feed)) = *turn;
+            if self.queues.get(usize::from(feed)).and_then(Queue::front) == Some(time) {
+                return Some((time, feed));
+            }
+            PeekMut::pop(turn);
+        }
+        None
+    }
+
+    /// Takes the next record of all out of its queue; `None` if it is a second delivery.
+    fn take(&mut self) -> Option<Slot> {
+        let (_, feed) = self.next_turn()?;
+        let queue = self.queues.get_mut(usize::from(feed))?;
+        let slot = queue.waiting.pop_front()?;
+        self.waiting -= 1;
+        if let (Some(next), Some(mut turn)) = (queue.front(), self.turns.peek_mut()) {
+            *turn = Reverse((next, feed));
+        }
+        (!self.is_second_delivery(&slot)).then_some(slot)
+    }
+
+    fn is_second_delivery(&mut self, slot: &Slot) -> bool {
+        if slot.time != self.released {
+            self.at_moment.clear();
+        }
+        self.released = self.released.max(slot.time);
+        let first = self.at_moment.iter().find(|(digest, _)| *digest == slot.digest);
+        if let Some((_, feed)) = first
+            && *feed != slot.feed
+        {
+            self.shared.insert((*feed, slot.feed));
+        }
+        if first.is_some() || slot.late && self.recent.iter().any(|digests| digests.contains(&slot.digest)) {
+            return true;
+        }
+        self.at_moment.push((slot.digest, slot.feed));
         let [older, newer] = &mut self.recent;
-        let shared = &mut self.shared;
-        ready.retain(|slot| {
-            if slot.time != moment {
-                moment = slot.time;
-                at_moment.clear();
-            }
-            let first = at_moment.iter().find(|(digest, _)| *digest == slot.digest);
-            if let Some((_, feed)) = first
-                && *feed != slot.feed
-            {
-                shared.insert((*feed, slot.feed));
-            }
-            let known = slot.late && (older.contains(slot.digest) || newer.contains(slot.digest));
-            let second = first.is_some() || known;
-            if !second {
-                at_moment.push((slot.digest, slot.feed));
-            }
-            !second
-        });
-        let [mut digests, newer] = std::mem::take(&mut self.recent);
-        digests.refill(ready.iter().map(|slot| slot.digest));
-        self.recent = [newer, digests];
-    }
-}
-
-/// Digests of one release. Late records are rare, so that nothing is sorted before the first one.
-#[derive(Debug, Default)]
-struct Digests {
-    list: Vec<u64>,
-    sorted: bool,
-}
-
-impl Digests {
-    fn refill(&mut self, digests: impl Iterator<Item = u64>) {
-        self.list.clear();
-        self.list.extend(digests);
-        self.sorted = false;
-    }
-
-    fn contains(&mut self, digest: u64) -> bool {
-        if !self.sorted {
-            self.list.sort_unstable();
-            self.sorted = true;
+        if newer.len() >= self.capacity {
+            std::mem::swap(older, newer);
+            newer.clear();
         }
-        self.list.binary_search(&digest).is_ok()
+        newer.insert(slot.digest);
+        false
+    }
+}
+
+impl Queue {
+    /// Time of the first record.
+    fn front(&self) -> Option<Timestamp> {
+        self.waiting.front().map(|slot| slot.time)
+    }
+
+    /// Takes in records in any order.
+    fn add(&mut self, records: impl Iterator<Item = Slot>) {
+        let key = |slot: &Slot| (slot.time, slot.position);
+        let mut added: Vec<Slot> = records.collect();
+        added.sort_by_key(key);
+        let (Some(first), Some(last)) = (added.first().map(key), added.last()) else { return };
+        self.newest = self.newest.max(last.time);
+        let before = self.waiting.partition_point(|slot| key(slot) <= first);
+        if before < self.waiting.len() {
+            added.extend(self.waiting.drain(before..));
+            added.sort_by_key(key);
+        }
+        self.waiting.extend(added);
     }
 }
