@@ -6,7 +6,7 @@ use auditgap_ingest::clock::ClockHint;
 use auditgap_ingest::{Detection, Limits, Options, Parser, Sink, detect, inventory};
 use auditgap_records::inventory::Inventory;
 use auditgap_records::report::Report;
-use auditgap_records::{Feed, Position, Record, Reject};
+use auditgap_records::{Feed, Position, Record, Reject, Timestamp};
 
 use crate::history::History;
 use crate::random::Random;
@@ -37,8 +37,10 @@ pub struct Reading {
     pub logs: Vec<ReadLog>,
     /// Names of the files.
     pub files: Vec<String>,
-    policy: &'static str,
-    inventory: Inventory,
+    /// The audit policy's text, if there is one.
+    pub policy: Option<String>,
+    /// What is known beside the logs.
+    pub inventory: Inventory,
 }
 
 /// In what order and pieces records arrive.
@@ -87,15 +89,12 @@ impl Reading {
             if detection.format.kind() != Some(log.kind) {
                 return Err(format!("{} was taken for {}", log.file, detection.describe()));
             }
-            let feed = Feed {
-                kind: log.kind,
-                instance: log.instance.clone(),
-                source: log.file.clone(),
-                format: detection.describe(),
-            };
-            let collector = parse(&detection, log.text.as_bytes(), file as u32, history, &mut random);
-            let Collector { mut condenser, rejects, unknown } = collector;
-            logs.push(ReadLog { feed, batch: condenser.take(), rejects, unknown });
+            let text = log.text.as_bytes();
+            let read = read_log(&detection, &log.file, text, file as u32, history.from, &mut random);
+            logs.extend(read.map(|read| {
+                let feed = Feed { instance: log.instance.clone(), ..read.feed };
+                ReadLog { feed, ..read }
+            }));
         }
         let files = history.logs.iter().map(|log| log.file.clone()).collect();
         let snapshots = history
@@ -104,17 +103,19 @@ impl Reading {
             .filter_map(|(name, text)| inventory::recognise(text.as_bytes(), name))
             .collect();
         let inventory = Inventory { snapshots, ..Inventory::default() };
-        Ok(Self { logs, files, policy: history.policy, inventory })
+        Ok(Self { logs, files, policy: Some(history.policy.to_owned()), inventory })
     }
 
     /// Judges the history.
     pub fn judge(&self, arrival: Arrival) -> Result<Report, String> {
-        let policy = Policy::load(self.policy).map_err(|error| error.to_string())?.policy;
+        let loaded =
+            self.policy.as_deref().map(Policy::load).transpose().map_err(|error| error.to_string())?;
+        let policy = loaded.map(|loaded| loaded.policy);
         let mut settings = Settings::default();
         if arrival == Arrival::Streamed {
             settings.reorder_capacity = HELD_BACK;
         }
-        let context = Context::new("synthetic", Some(policy), self.inventory.clone(), settings);
+        let context = Context::new("synthetic", policy, self.inventory.clone(), settings);
         let mut engine = Engine::new(context);
         let ids: Vec<FeedId> = self.logs.iter().map(|log| engine.feed_open(log.feed.clone())).collect();
         for (log, batch) in self.pieces(arrival) {
@@ -183,17 +184,30 @@ fn cut(batch: Batch, random: &mut Random) -> Vec<Batch> {
     pieces
 }
 
-fn parse(
+/// Reads one log, its bytes cut anywhere. `None` for a log that is recognised and not used.
+pub fn read_log(
     detection: &Detection,
+    name: &str,
     bytes: &[u8],
     file: u32,
-    history: &History,
+    near: Timestamp,
     random: &mut Random,
-) -> Collector {
+) -> Option<ReadLog> {
+    let feed = Feed {
+        kind: detection.format.kind()?,
+        instance: name.to_owned(),
+        source: name.to_owned(),
+        format: detection.describe(),
+    };
+    let Collector { mut condenser, rejects, unknown } = parse(detection, bytes, file, near, random);
+    Some(ReadLog { feed, batch: condenser.take(), rejects, unknown })
+}
+
+fn parse(detection: &Detection, bytes: &[u8], file: u32, near: Timestamp, random: &mut Random) -> Collector {
     let options = Options {
         digest_key: DIGEST_KEY,
         file,
-        clock: ClockHint { near: history.from, zone_seconds: 0 },
+        clock: ClockHint { near, zone_seconds: 0 },
         limits: Limits::default(),
     };
     let mut parser = Parser::new(detection, options);

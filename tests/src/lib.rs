@@ -7,5 +7,6 @@ pub mod front_door;
 pub mod history;
 pub mod measure;
 pub mod random;
+pub mod recording;
 pub mod soak;
 pub mod traffic;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use auditgap_tests::history::{History, Options};
 use auditgap_tests::measure;
+use auditgap_tests::recording;
 use auditgap_tests::traffic::Traffic;
 use clap::{Parser, Subcommand};
 
@@ -37,6 +38,11 @@ enum Command {
         #[arg(long)]
         seed: u64,
     },
+    /// Judges a folder of logs in several orders of arrival; fails if the reports differ.
+    Order {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Times the parser alone on one file.
     Parse {
         /// The file.
@@ -61,6 +67,7 @@ fn main() -> io::Result<()> {
     let text = match Cli::parse().command {
         Command::Generate { folder, events, gaps } => generate(&folder, events, gaps)?,
         Command::History { folder, seed } => history(&folder, seed)?,
+        Command::Order { folder } => recording::order(&folder)?,
         Command::Parse { file } => measure::parse(&file)?,
         Command::Engine { folder } => measure::engine(&folder)?,
         Command::Scan { folder, auditgap } => {
