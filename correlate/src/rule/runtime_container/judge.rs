@@ -111,7 +111,8 @@ impl RuntimeContainer {
             draft.confidence = Confidence::Certain;
             draft.why.push_str(
                 " The runtime's log, which tells every container that is made through CRI, has no such call for it: \
-                 it was made by another client of the runtime, in the kubelet's own namespace.",
+                 it was made by another client of the runtime, in the kubelet's own namespace. Pod labels on it \
+                 would be that client's word.",
             );
             return self.open(made, draft, world);
         }
