@@ -97,7 +97,11 @@ impl ObjectKey {
 
 /// Identity of an object, or of anything named by a few texts: a 128-bit hash that no two names share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity(u128);
+pub struct Identity {
+    // Two halves, since a whole would be aligned to sixteen bytes in every map.
+    high: u64,
+    low: u64,
+}
 
 impl Identity {
     /// From the texts that make up the name.
@@ -108,7 +112,8 @@ impl Identity {
             // No UTF-8 text has this byte, so that no two lists of texts read the same.
             hasher.write_u8(0xff);
         }
-        Self(hasher.finish128().as_u128())
+        let hash = hasher.finish128();
+        Self { high: hash.h1, low: hash.h2 }
     }
 }
 

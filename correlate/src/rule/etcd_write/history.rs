@@ -1,12 +1,12 @@
 //! What was last seen of each key.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use auditgap_records::Timestamp;
 use auditgap_records::etcd::{Revision, RevisionKind};
 
-use crate::lookup::Lookup;
+use crate::key::Identity;
+use crate::lookup::Index;
 
 /// What an encrypted value begins with (`k8s.io/apiserver/pkg/server/options/encryptionconfig`).
 pub(super) const ENCRYPTED: &str = "k8s:enc:";
@@ -33,13 +33,13 @@ struct Entry {
 /// What was last seen of each key, and which keys hang on which lease.
 #[derive(Debug, Default)]
 pub(super) struct KeyHistory {
-    keys: Lookup<Arc<str>, Entry>,
+    keys: Index<Identity, Entry>,
     /// Keys in the order of their writes; stale entries are skipped.
-    order: VecDeque<(u64, Arc<str>)>,
+    order: VecDeque<(u64, Identity)>,
     touches: u64,
-    by_lease: BTreeMap<i64, BTreeSet<Arc<str>>>,
+    by_lease: BTreeMap<i64, BTreeSet<Identity>>,
     /// Keys that hung on each lease when it lost its first key.
-    ended_leases: BTreeMap<i64, BTreeSet<Arc<str>>>,
+    ended_leases: BTreeMap<i64, BTreeSet<Identity>>,
     /// Resources of which values were seen in the API server's binary form.
     binary_resources: BTreeSet<Box<str>>,
     /// Resources of which values were seen encrypted at rest.
@@ -49,16 +49,12 @@ pub(super) struct KeyHistory {
 impl KeyHistory {
     /// Whether exactly this revision of the key was noted before.
     pub(super) fn is_known(&self, key: &str, mod_revision: i64) -> bool {
-        self.keys.get(key).is_some_and(|entry| entry.state.mod_revision == mod_revision)
+        self.keys.get(&Identity::of(&[key])).is_some_and(|entry| entry.state.mod_revision == mod_revision)
     }
 
     /// Takes in a revision and returns what was known of the key before.
-    pub(super) fn note(
-        &mut self,
-        key: &Arc<str>,
-        revision: &Revision<'_>,
-        time: Timestamp,
-    ) -> Option<Previous> {
+    pub(super) fn note(&mut self, key: &str, revision: &Revision<'_>, time: Timestamp) -> Option<Previous> {
+        let identity = Identity::of(&[key]);
         self.touches += 1;
         let touched = self.touches;
         let state = Previous {
@@ -67,9 +63,9 @@ impl KeyHistory {
             lease: revision.lease,
             deleted: revision.kind == RevisionKind::Delete,
         };
-        let previous = self.keys.insert(Arc::clone(key), Entry { state, touched }).map(|entry| entry.state);
-        self.order.push_back((touched, Arc::clone(key)));
-        self.note_lease(key, previous.and_then(|previous| previous.lease), revision);
+        let previous = self.keys.insert(identity, Entry { state, touched }).map(|entry| entry.state);
+        self.order.push_back((touched, identity));
+        self.note_lease(identity, previous.and_then(|previous| previous.lease), revision);
         let encoding = revision.encoding.as_deref().unwrap_or_default();
         let seen = if encoding.starts_with("k8s\0") {
             Some(&mut self.binary_resources)
@@ -88,7 +84,7 @@ impl KeyHistory {
         previous
     }
 
-    fn note_lease(&mut self, key: &Arc<str>, before: Option<i64>, revision: &Revision<'_>) {
+    fn note_lease(&mut self, key: Identity, before: Option<i64>, revision: &Revision<'_>) {
         if let Some(lease) = before
             && let Some(keys) = self.by_lease.get_mut(&lease)
         {
@@ -98,7 +94,7 @@ impl KeyHistory {
                     self.ended_leases.pop_first();
                 }
             }
-            keys.remove(key);
+            keys.remove(&key);
             if keys.is_empty() {
                 self.by_lease.remove(&lease);
             }
@@ -106,12 +102,12 @@ impl KeyHistory {
         if revision.kind == RevisionKind::Put
             && let Some(lease) = revision.lease
         {
-            self.by_lease.entry(lease).or_default().insert(Arc::clone(key));
+            self.by_lease.entry(lease).or_default().insert(key);
         }
     }
 
     /// The keys that hung on a lease when it lost its first one.
-    pub(super) fn keys_of_ended_lease(&self, lease: i64) -> Option<&BTreeSet<Arc<str>>> {
+    pub(super) fn keys_of_ended_lease(&self, lease: i64) -> Option<&BTreeSet<Identity>> {
         self.ended_leases.get(&lease)
     }
 
