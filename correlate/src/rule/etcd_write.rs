@@ -107,6 +107,8 @@ struct Write {
     uid: Box<str>,
     /// Whether it is known to have happened: a watch tells of what was done, a log of what was asked for.
     done: bool,
+    /// Whether its time is that of the write, and not that of reading it.
+    dated: bool,
     /// The verdict was given together with another write's.
     decided: bool,
 }
@@ -231,6 +233,7 @@ impl EtcdWrite {
             value_length: revision.value_length,
             uid: revision.uid.as_deref().unwrap_or_default().into(),
             done: true,
+            dated: !revision.replayed,
             decided: false,
         };
         let id = self.base + self.pending.len() as u64;

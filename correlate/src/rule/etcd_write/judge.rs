@@ -51,6 +51,16 @@ impl EtcdWrite {
             self.judge_together(write.mod_revision, world);
             return;
         }
+        let foreign_form = write.kind == RevisionKind::Put
+            && write.object.as_ref().is_some_and(|object| object.group.is_empty())
+            && write.encoding.starts_with('{')
+            && self.history.is_binary_collection(&write.key);
+        if !write.dated && !foreign_form {
+            let reason = "the watch on etcd tells no times, so that requests cannot be compared with it";
+            let cure = "record the watch with the time of each line (docs/operating.md)";
+            world.cannot_judge(Path::EtcdApi, reason, cure, write.time);
+            return;
+        }
         match system::recognise(write, world) {
             SystemWrite::Own => {
                 world.verdicts.explained(How::SystemWrite);
@@ -68,10 +78,6 @@ impl EtcdWrite {
             }
             SystemWrite::No => {}
         }
-        let foreign_form = write.kind == RevisionKind::Put
-            && write.object.as_ref().is_some_and(|object| object.group.is_empty())
-            && write.encoding.starts_with('{')
-            && self.history.is_binary_collection(&write.key);
         if foreign_form {
             let mut draft = draft(write, world);
             draft.confidence = Confidence::Certain;

@@ -266,6 +266,7 @@ impl LogWrites {
                 value_length: write.value_size,
                 uid: Box::default(),
                 done: write.outcome() == Some(true),
+                dated: true,
                 decided: false,
             });
         }

@@ -86,9 +86,13 @@ pub(super) fn parse<'a>(text: &'a str, context: &LineContext) -> Parsed<'a> {
         };
         return Parsed::Record(time, body);
     }
+    // A response that comes as things happen ends at the store's own revision, however many changes it carries; one that
+    // ends before it is catching up.
+    let newest = events.iter().filter_map(|event| event.kv.as_ref()).map(|kv| kv.mod_revision.0).max();
+    let replayed = assumed || newest.is_some_and(|newest| newest < header.revision.0);
     let mut records = Vec::with_capacity(events.len());
     for event in events {
-        match revision(event, header.revision.0, assumed) {
+        match revision(event, replayed) {
             Ok(revision) => records.push((time, Body::Revision(revision))),
             Err(reason) => return Parsed::Reject(reason.to_owned()),
         }
@@ -103,8 +107,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &LineContext) -> Parsed<'a> {
     }
 }
 
-/// A change delivered as it happens comes with a header of its own revision; an older one was caught up on.
-fn revision<'a>(event: Event<'_>, store_revision: i64, assumed: bool) -> Result<Revision<'a>, &'static str> {
+fn revision<'a>(event: Event<'_>, replayed: bool) -> Result<Revision<'a>, &'static str> {
     let kv = event.kv.ok_or("an event without `kv`")?;
     let key = STANDARD.decode(kv.key.as_bytes()).map_err(|_| "a key that is not base64")?;
     let (mod_revision, deleted) = (kv.mod_revision.0, event.r#type == Kind::Delete);
@@ -124,7 +127,7 @@ fn revision<'a>(event: Event<'_>, store_revision: i64, assumed: bool) -> Result<
         value_length: if deleted { None } else { Some(decoded_length(&kv.value)) },
         encoding: value::encoding(&first),
         uid: stored.and_then(|stored| value::uid(&decoded(&stored.value, MAX_VALUE)?)).map(Text::Owned),
-        replayed: assumed || mod_revision < store_revision,
+        replayed,
     })
 }
 

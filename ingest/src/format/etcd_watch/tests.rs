@@ -107,7 +107,12 @@ fn clients_of_either_kind_print_the_same_change() {
 
 #[test]
 fn what_is_caught_up_on_is_marked_as_replayed() {
-    let line = r#"{"Header":{"revision":12},"Events":[{"type":1,"kv":{"key":"L3IvYQ==","mod_revision":11},"prev_kv":{"key":"L3IvYQ==","create_revision":3,"mod_revision":4,"version":2,"lease":77}},{"kv":{"key":"/w==","mod_revision":12,"version":1}}]}"#;
+    let live = r#"{"Header":{"revision":12},"Events":[{"kv":{"key":"L3IvYQ==","mod_revision":11,"version":1}},{"kv":{"key":"L3IvYg==","mod_revision":12,"version":1}}]}"#;
+    let Parsed::Records(records) = EtcdWatch.parse(live, &context()) else { panic!("not several records") };
+    for (_, body) in records {
+        assert!(matches!(body, Body::Revision(Revision { replayed: false, .. })), "{body:?}");
+    }
+    let line = r#"{"Header":{"revision":19},"Events":[{"type":1,"kv":{"key":"L3IvYQ==","mod_revision":11},"prev_kv":{"key":"L3IvYQ==","create_revision":3,"mod_revision":4,"version":2,"lease":77}},{"kv":{"key":"/w==","mod_revision":12,"version":1}}]}"#;
     let Parsed::Records(records) = EtcdWatch.parse(line, &context()) else { panic!("not several records") };
     let deleted = Revision {
         kind: RevisionKind::Delete,
@@ -116,7 +121,7 @@ fn what_is_caught_up_on_is_marked_as_replayed() {
         replayed: true,
         ..revision("/r/a", 11)
     };
-    let put = Revision { version: 1, value_length: Some(0), ..revision("\u{fffd}", 12) };
+    let put = Revision { version: 1, value_length: Some(0), replayed: true, ..revision("\u{fffd}", 12) };
     assert_eq!(records, [(DELIVERED, Body::Revision(deleted)), (DELIVERED, Body::Revision(put))]);
 }
 
