@@ -1,6 +1,6 @@
 //! Pods: who made them, and what they run by themselves.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use auditgap_records::Timestamp;
@@ -87,8 +87,8 @@ const GRACE: Duration = Duration::from_secs(3_600);
 pub struct Pods {
     by_name: BTreeMap<(String, String), Pod>,
     names_of_uid: BTreeMap<String, (String, String)>,
-    /// Pods whose key was deleted from etcd, in that order.
-    deletions: VecDeque<(Timestamp, (String, String))>,
+    /// Deleted Pods by when they are surely gone.
+    deletions: BTreeSet<(Timestamp, (String, String))>,
     unnamed: Vec<UnnamedCreate>,
     namespaces: BTreeSet<String>,
     nodes: BTreeSet<String>,
@@ -180,8 +180,9 @@ impl Pods {
                 {
                     pod.last = Some(seen.time);
                     pod.deleted = true;
-                    self.deletions
-                        .push_back((seen.time, (fact.namespace.to_string(), fact.name.to_string())));
+                    // A deletion that was asked for may take its grace period to come about.
+                    let gone = seen.time + GRACE;
+                    self.deletions.insert((gone, (fact.namespace.to_string(), fact.name.to_string())));
                 }
                 return;
             }
@@ -278,7 +279,7 @@ impl Pods {
         pod.last = Some(seen.time);
         pod.deleted = revision.kind == RevisionKind::Delete;
         if pod.deleted {
-            self.deletions.push_back((seen.time, key));
+            self.deletions.insert((seen.time, key));
         } else if let Some(uid) = &revision.uid {
             pod.uids.insert(uid.to_string());
             self.names_of_uid.insert(uid.to_string(), key);
@@ -308,13 +309,8 @@ impl Pods {
     pub(crate) fn forget(&mut self, before: Timestamp) {
         // A Pod lives longer than any window: only what is deleted, or only ever seen in passing, is let go.
         self.unnamed.retain(|create| create.staged >= before);
-        // A deletion that was asked for may take its grace period to come about.
-        let before = before - GRACE;
-        while let Some((deleted, _)) = self.deletions.front() {
-            if *deleted >= before {
-                break;
-            }
-            let Some((_, key)) = self.deletions.pop_front() else { break };
+        while self.deletions.first().is_some_and(|(gone, _)| *gone < before) {
+            let Some((_, key)) = self.deletions.pop_first() else { break };
             // It may have been made anew since.
             let gone = self
                 .by_name
