@@ -13,7 +13,7 @@ pub(super) const ENCRYPTED: &str = "k8s:enc:";
 
 /// Keys remembered at the most. Beyond, the one written longest ago is forgotten, and its next write is judged
 /// without knowledge of its past.
-const REMEMBERED: usize = 200_000;
+const REMEMBERED: usize = 100_000;
 
 /// A key's state before a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
