@@ -109,8 +109,8 @@ impl Sequencer {
     pub(crate) fn release(&mut self) -> Option<Slot> {
         while self.waiting > self.capacity {
             let time = self.next_turn()?.0;
-            // A feed that lags far behind may not grow the queues for ever: past twice the room its records come late.
-            if self.waiting <= self.capacity.saturating_mul(2) && time > self.passed {
+            // A feed that lags far behind may not grow the queues for ever: past three times the room its records come late.
+            if self.waiting <= self.capacity.saturating_mul(3) && time > self.passed {
                 return None;
             }
             if let Some(slot) = self.take() {

@@ -8,7 +8,7 @@ use auditgap_records::FeedKind;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Records held back to put them in order, at the most. A finished recording below this size is judged as a
-    /// whole, in whatever order it came. A hundred thousand records take some 20 MB.
+    /// whole, in whatever order it came. Sixty thousand records take some 20 MB.
     pub reorder_capacity: usize,
     /// How far a feed's records may be out of order: a line is written when its request ends, and several writers
     /// share a log.
@@ -39,7 +39,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            reorder_capacity: 100_000,
+            reorder_capacity: 60_000,
             lateness: Duration::from_secs(10),
             request_timeout: Duration::from_secs(65),
             skew: Duration::from_millis(50),
