@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auditgap_records::inventory::Inventory;
-use auditgap_records::report::Report;
+use auditgap_records::report::{Evidence, Report};
 use auditgap_records::{Feed, Reject, Timestamp};
 
 use crate::condense::{Batch, BindingName, Citation};
@@ -26,6 +26,8 @@ pub struct Context {
     pub inventory: Inventory,
     /// Settings.
     pub settings: Settings,
+    /// Names of objects, keys, containers or revisions of which explained verdicts are to be told one by one.
+    pub trace: Vec<String>,
     /// The earliest citation of each binding, filled in as batches come.
     pub(crate) citations: std::collections::BTreeMap<BindingName, (u16, Citation)>,
 }
@@ -61,6 +63,9 @@ pub struct FeedSummary {
 pub struct Outcome {
     /// The report, without raw lines.
     pub report: Report,
+    /// Explained verdicts of what [`Context::trace`] names, in order of time: how, and the action's record with words
+    /// for what accounts for it.
+    pub traced: Vec<(&'static str, Evidence)>,
 }
 
 /// How often the ledger is asked to forget, in event time.
@@ -81,7 +86,7 @@ impl Engine {
     /// An engine that has seen nothing.
     pub fn new(context: Context) -> Self {
         let settings = &context.settings;
-        let verdicts = Verdicts::new(settings.gap_limit, settings.evidence_limit);
+        let verdicts = Verdicts::new(settings.gap_limit, settings.evidence_limit, context.trace.clone());
         let ledger = Ledger::new(&context);
         Self {
             sequencer: Sequencer::new(settings.reorder_capacity, settings.lateness),
@@ -140,7 +145,8 @@ impl Engine {
         for rule in &mut self.rules {
             rule.finish(&mut self.world);
         }
-        Outcome { report: crate::report::assemble(self.world, files) }
+        let traced = crate::report::traced(&mut self.world, files);
+        Outcome { report: crate::report::assemble(self.world, files), traced }
     }
 
     fn join_feeds(&mut self) {

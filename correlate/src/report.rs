@@ -66,6 +66,14 @@ pub(crate) fn assemble(world: World, files: &[String]) -> Report {
     }
 }
 
+/// Explained verdicts that were asked for.
+pub(crate) fn traced(world: &mut World, files: &[String]) -> Vec<(&'static str, Evidence)> {
+    let mut traced = std::mem::take(&mut world.verdicts.traced);
+    traced.sort_by(|left, right| left.cite.cmp(&right.cite));
+    let writer = Writer { feeds: &world.feeds, files };
+    traced.iter().map(|verdict| (verdict.how.as_str(), writer.evidence(&verdict.cite))).collect()
+}
+
 fn window(feeds: &Feeds) -> Option<Interval> {
     let ranges = feeds.states.iter().filter_map(|state| state.activity.range());
     ranges.reduce(|left, right| Interval::new(left.from.min(right.from), left.to.max(right.to)))

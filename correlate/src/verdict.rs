@@ -134,6 +134,17 @@ impl GapDraft {
     }
 }
 
+/// An explained action that somebody asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Traced {
+    pub(crate) how: How,
+    /// The action's record; its words say what accounts for it.
+    pub(crate) cite: Cite,
+}
+
+/// Traced verdicts kept at the most.
+const TRACED: usize = 10_000;
+
 /// Actions of one path that share a reason for having no verdict.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unjudged {
@@ -150,13 +161,29 @@ pub struct Verdicts {
     pub(crate) gaps: Vec<GapDraft>,
     pub(crate) blind_spots: Vec<GapDraft>,
     pub(crate) unassessable: BTreeMap<(Path, String, String), Unjudged>,
+    /// Names of what explained verdicts are kept of, one by one; of all else they are only counted.
+    trace: Vec<String>,
+    pub(crate) traced: Vec<Traced>,
     gap_limit: usize,
     evidence_limit: usize,
 }
 
 impl Verdicts {
-    pub(crate) fn new(gap_limit: usize, evidence_limit: usize) -> Self {
-        Self { gap_limit, evidence_limit, ..Self::default() }
+    pub(crate) fn new(gap_limit: usize, evidence_limit: usize, trace: Vec<String>) -> Self {
+        Self { trace, gap_limit, evidence_limit, ..Self::default() }
+    }
+
+    /// Whether explained verdicts of anything are to be kept, so that it is worth the words.
+    pub(crate) fn is_tracing(&self) -> bool {
+        !self.trace.is_empty()
+    }
+
+    /// Keeps an explained verdict if one of its names, or a part of a path in it, is asked for.
+    pub(crate) fn trace(&mut self, how: How, names: &[&str], cite: Cite) {
+        let asked = |name: &&str| self.trace.iter().any(|wanted| is_part(name, wanted));
+        if self.traced.len() < TRACED && names.iter().any(asked) {
+            self.traced.push(Traced { how, cite });
+        }
     }
 
     /// An action is accounted for.
@@ -247,6 +274,15 @@ impl Verdicts {
     }
 }
 
+/// Whether a text is a name, or whole segments of a path.
+fn is_part(name: &str, wanted: &str) -> bool {
+    name.match_indices(wanted).any(|(start, found)| {
+        let rest = name.get(start + found.len()..).unwrap_or_default();
+        (start == 0 || name[..start].ends_with('/') || found.starts_with('/'))
+            && (rest.is_empty() || rest.starts_with(['/', '?']))
+    })
+}
+
 /// Keeps the first and the last evidence of a long list.
 pub(crate) fn bound_evidence(gap: &mut GapDraft, limit: usize) {
     gap.evidence.sort();
@@ -255,5 +291,26 @@ pub(crate) fn bound_evidence(gap: &mut GapDraft, limit: usize) {
         let tail = gap.evidence.split_off(gap.evidence.len() - limit / 2);
         gap.evidence.truncate(limit - limit / 2);
         gap.evidence.extend(tail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_part;
+
+    #[test]
+    fn a_name_is_part_of_a_path_in_whole_segments() {
+        for (path, wanted, expected) in [
+            ("/registry/pods/team-a/web", "team-a/web", true),
+            ("/registry/pods/team-a/web", "/registry/pods/team-a/web", true),
+            ("/exec/team-a/web/app?command=id", "team-a/web", true),
+            ("/containerLogs/team-a/web?follow=true", "team-a/web", true),
+            ("533", "533", true),
+            ("5331", "533", false),
+            ("/registry/pods/team-a/web-2", "team-a/web", false),
+            ("/registry/pods/old-team-a/web", "team-a/web", false),
+        ] {
+            assert_eq!(is_part(path, wanted), expected, "{path} {wanted}");
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::num::NonZero;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use auditgap_correlate::{Context, Engine, Settings};
+use auditgap_correlate::{Context, Engine, Outcome, Settings};
 use auditgap_records::inventory::Inventory;
-use auditgap_records::report::{Gap, Report};
+use auditgap_records::report::Gap;
 
 use crate::cli::{InputArgs, ScanArgs};
 use crate::exceptions::Exceptions;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode> {
     // A mistake in the exceptions is told before anything is read.
     let exceptions = args.exceptions.as_deref().map(Exceptions::load).transpose()?.unwrap_or_default();
     let mut inputs = look(&args.input)?;
-    let mut report = judge(&args.input, &mut inputs);
+    let mut report = judge(&args.input, &mut inputs, Vec::new()).report;
     exceptions.apply(&mut report);
     write_report(&report, args.format, args.output.as_deref())?;
     let failed = args.fail_on.is_some_and(|fail_on| {
@@ -61,21 +61,25 @@ pub(crate) fn look(args: &InputArgs) -> Result<Inputs> {
 }
 
 /// Reads everything and judges it.
-pub(crate) fn judge(args: &InputArgs, inputs: &mut Inputs) -> Report {
+///
+/// Of what `trace` names, explained verdicts are told one by one as well.
+pub(crate) fn judge(args: &InputArgs, inputs: &mut Inputs, trace: Vec<String>) -> Outcome {
     let cluster = args.cluster.clone().unwrap_or_else(|| UNNAMED.to_owned());
     let policy = inputs.policy.as_ref().map(|(_, policy)| policy.clone());
     let inventory: Inventory = std::mem::take(&mut inputs.inventory);
-    let mut engine = Engine::new(Context::new(cluster, policy, inventory, Settings::default()));
+    let mut context = Context::new(cluster, policy, inventory, Settings::default());
+    context.trace = trace;
+    let mut engine = Engine::new(context);
     let progress = Progress::new(inputs.bytes(), !args.no_progress);
     let mut troubles = read_feeds(&mut engine, inputs.feeds.clone(), threads(args), &progress);
     progress.finish();
     let names: Vec<String> = inputs.files.iter().map(|file| file.shown.clone()).collect();
-    let mut report = engine.finish(&names).report;
-    troubles.extend(raw::fill(&mut report, &inputs.files));
+    let mut outcome = engine.finish(&names);
+    troubles.extend(raw::fill(&mut outcome.report, &inputs.files));
     for trouble in troubles {
         let _ = writeln!(io::stderr(), "auditgap: {}", visible(&trouble));
     }
-    report
+    outcome
 }
 
 /// Threads that parse. The engine runs on one more, and mostly waits.

@@ -293,6 +293,7 @@ fn the_life_of_an_object_is_told() {
         "{}",
         run.report
     );
+    assert!(run.report.contains("EXPLAINED by"), "{}", run.report);
     let run = folder.run(&["explain", "team-a/object-700", "."]);
     assert_eq!(run.code, 1);
     assert!(run.report.contains("No record"), "{}", run.report);

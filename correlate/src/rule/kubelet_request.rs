@@ -298,6 +298,12 @@ impl KubeletRequest {
     fn explained(&mut self, action: &Action, id: crate::ledger::streams::StreamId, world: &mut World) {
         if let Some(stream) = world.ledger.streams.get_mut(id) {
             stream.kubelet_requests += 1;
+            if world.verdicts.is_tracing() {
+                let accounts = stream.cite().summary;
+                let mut cite = action.cite();
+                cite.summary = format!("{}, accounted for by {accounts}", cite.summary);
+                world.verdicts.trace(How::Request, &[&action.uri.path_shown()], cite);
+            }
         }
         if let Some(user) = attribution::api_server_user(action, world) {
             world.ledger.reviews.learn_api_server(&user);

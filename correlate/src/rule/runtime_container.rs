@@ -379,7 +379,16 @@ fn words(kind: RuntimeEventKind) -> &'static str {
     }
 }
 
-fn explained(world: &mut World, how: How) {
+fn explained(made: &Made, world: &mut World, how: How) {
+    if world.verdicts.is_tracing()
+        && let Some(first) = made.evidence.first()
+    {
+        let container = world.ledger.containers.get(&made.id);
+        let pod = container.map_or_else(String::new, |it| format!("{}/{}", it.pod_namespace, it.pod_name));
+        let mut cite = first.clone();
+        cite.summary = format!("{}, which belongs to what was asked for", cite.summary);
+        world.verdicts.trace(how, &[&made.id, &pod], cite);
+    }
     world.verdicts.explained(how);
 }
 

@@ -11,6 +11,7 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use auditgap_correlate::Outcome;
 use auditgap_records::report::{Evidence, Gap, Report};
 use auditgap_records::{Position, Timestamp};
 
@@ -30,17 +31,18 @@ const RAW_SHOWN: usize = 400;
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitCode> {
     let mut subject = Subject::parse(&args.subject)?;
     let mut inputs = look(&args.input)?;
-    let report = judge(&args.input, &mut inputs);
+    let Outcome { report, traced } = judge(&args.input, &mut inputs, vec![subject.name().to_owned()]);
     for_each_record(&inputs.feeds, |_, record| subject.learn(&record.body));
     let trail = collect(&subject, &inputs, args.limit);
     let gaps: Vec<&Gap> =
         report.gaps.iter().chain(&report.blind_spots).filter(|gap| subject.is_told_by(gap)).collect();
     let mut out = BufWriter::new(io::stdout().lock());
-    let written = write(&subject, &trail, &gaps, &report, terminal_style(&io::stdout()), &mut out);
+    let verdicts = Verdicts { gaps, explained: traced };
+    let written = write(&subject, &trail, &verdicts, &report, terminal_style(&io::stdout()), &mut out);
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write"),
         // Nothing known of it is an answer, but one that a script should notice.
-        _ => Ok(ExitCode::from(u8::from(trail.records.is_empty() && gaps.is_empty()))),
+        _ => Ok(ExitCode::from(u8::from(trail.records.is_empty() && verdicts.gaps.is_empty()))),
     }
 }
 
@@ -83,34 +85,44 @@ fn collect(subject: &Subject, inputs: &Inputs, limit: usize) -> Trail {
     Trail { records, left_out }
 }
 
+/// What was made of the subject's records.
+struct Verdicts<'a> {
+    gaps: Vec<&'a Gap>,
+    explained: Vec<(&'static str, Evidence)>,
+}
+
 /// A line of the life: a record, or what was made of some.
 enum Event<'a> {
     Record(&'a Evidence),
     Gap(&'a Gap),
+    Explained(&'static str, &'a Evidence),
 }
 
 fn write(
     subject: &Subject,
     trail: &Trail,
-    gaps: &[&Gap],
+    verdicts: &Verdicts<'_>,
     report: &Report,
     style: TextStyle,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let page = &mut Page::new(out, style);
-    let verdicts = match gaps.len() {
+    let Verdicts { gaps, explained } = verdicts;
+    let words = match gaps.len() {
         0 => "no gap".to_owned(),
         1 => "1 gap".to_owned(),
         count => format!("{count} gaps"),
     };
-    let counts = format!("{}: {} records, {verdicts}", subject.name(), trail.records.len());
+    let (name, records) = (subject.name(), trail.records.len());
+    let counts = format!("{name}: {records} records, {words}, {} actions explained", explained.len());
     page.paragraph(0, "", Tone::Strong, &counts)?;
     if let Some(names) = subject.other_names() {
         page.paragraph(0, "also known as ", Tone::Plain, &names)?;
     }
     let records = trail.records.iter().map(|record| (record.time, Event::Record(record)));
     let verdicts = gaps.iter().map(|gap| (gap.first_seen, Event::Gap(gap)));
-    let mut events: Vec<(Timestamp, Event<'_>)> = records.chain(verdicts).collect();
+    let explained = explained.iter().map(|(how, record)| (record.time, Event::Explained(how, record)));
+    let mut events: Vec<(Timestamp, Event<'_>)> = records.chain(explained).chain(verdicts).collect();
     // Stable: what was judged stands behind the records of its moment.
     events.sort_by_key(|(time, _)| *time);
     for (time, event) in &events {
@@ -122,6 +134,10 @@ fn write(
                 let raw: String = record.raw.as_deref().unwrap_or_default().chars().take(RAW_SHOWN).collect();
                 let text = if record.summary.is_empty() { &raw } else { &record.summary };
                 page.paragraph(2, "", Tone::Plain, text)?;
+            }
+            Event::Explained(how, record) => {
+                page.line(0, &[(Tone::Faint, &format!("{time}  EXPLAINED by {how}"))])?;
+                page.paragraph(2, "", Tone::Plain, &record.summary)?;
             }
             Event::Gap(gap) => {
                 let head =

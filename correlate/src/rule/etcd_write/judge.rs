@@ -63,6 +63,15 @@ impl EtcdWrite {
         }
         match system::recognise(write, world) {
             SystemWrite::Own => {
+                if world.verdicts.is_tracing() {
+                    let mut cite = write.cite();
+                    cite.summary.push_str(", which the API server writes for itself and never records");
+                    world.verdicts.trace(
+                        How::SystemWrite,
+                        &[&write.key, &write.mod_revision.to_string()],
+                        cite,
+                    );
+                }
                 world.verdicts.explained(How::SystemWrite);
                 return;
             }
@@ -217,6 +226,19 @@ impl EtcdWrite {
                 (_, Verb::DeleteCollection) => How::Batch,
                 _ => How::Request,
             };
+        }
+        if world.verdicts.is_tracing()
+            && let Some(write) = self.pending.front()
+            && let Some(request) = world.ledger.requests.get(id)
+        {
+            let mut cite = write.cite();
+            cite.summary = format!(
+                "{}, accounted for by the request that ended at {} ({})",
+                cite.summary,
+                request.fact.staged,
+                request.cite().summary
+            );
+            world.verdicts.trace(how, &[&write.key, &write.mod_revision.to_string()], cite);
         }
         self.explain(object, how, world);
     }

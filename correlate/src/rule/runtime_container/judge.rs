@@ -43,7 +43,7 @@ impl RuntimeContainer {
             });
             return match claims {
                 Some(identity) => self.judge_sandbox(made, &identity, world),
-                None => explained(world, How::Lineage),
+                None => explained(made, world, How::Lineage),
             };
         }
         let namespace = namespace.unwrap_or_default();
@@ -59,7 +59,7 @@ impl RuntimeContainer {
     /// Containers that the kubelet makes with Docker are all labelled.
     fn judge_unlabelled(&mut self, made: &Made, world: &mut World) {
         if world.ledger.containers.get(&made.id).is_some_and(|container| container.known_to_kubelet) {
-            return explained(world, How::Lineage);
+            return explained(made, world, How::Lineage);
         }
         let mut draft = draft(made);
         draft.techniques = vec!["RT2"];
@@ -103,7 +103,7 @@ impl RuntimeContainer {
             return self.open(made, draft, world);
         }
         if self.is_left_by_failure(made, world) {
-            return explained(world, How::Lineage);
+            return explained(made, world, How::Lineage);
         }
         let log_covers = world.would_show(&made.node, Shown::CriCalls, made.first + LAG)
             && world.would_show(&made.node, Shown::CriCalls, made.first - LAG);
@@ -117,7 +117,7 @@ impl RuntimeContainer {
             return self.open(made, draft, world);
         }
         if world.ledger.containers.get(&made.id).is_some_and(|container| container.known_to_kubelet) {
-            return explained(world, How::Lineage);
+            return explained(made, world, How::Lineage);
         }
         let lived = made.deleted.is_none_or(|deleted| deleted > made.first + PLEG);
         if lived && kubelet_looked(made, world) {
@@ -150,7 +150,7 @@ impl RuntimeContainer {
                 .is_some_and(|known| known.known_to_kubelet || known.inventory || known.cri.is_some())
         };
         if known(sandbox) || world.ledger.containers.get(&made.id).is_some_and(|own| own.known_to_kubelet) {
-            return explained(world, How::Lineage);
+            return explained(made, world, How::Lineage);
         }
         if made.deleted.is_none_or(|deleted| deleted > made.first + PLEG) && kubelet_looked(made, world) {
             let mut draft = draft(made);
@@ -172,7 +172,7 @@ impl RuntimeContainer {
 
     fn judge_sandbox(&mut self, made: &Made, identity: &SandboxIdentity<'static>, world: &mut World) {
         if let Some(how) = self.how_known(made, identity, world) {
-            return explained(world, how);
+            return explained(made, world, how);
         }
         let pod = shown(&format!("{}/{}", identity.namespace, identity.name));
         let mut draft = draft(made);

@@ -76,12 +76,12 @@ impl RuntimeExec {
         if let Some(cause) = spec_cause(exec, container, world) {
             let how = if cause == SpecCause::Probe { How::Probe } else { How::Hook };
             self.witnesses.take_probe(exec, container);
-            world.verdicts.explained(how);
+            tell(exec, container, how, world);
             return true;
         }
         let is_probe_like = !matches!(exec.call, Some(ExecCall::Exec | ExecCall::Attach));
         if is_probe_like && self.witnesses.take_probe(exec, container) {
-            world.verdicts.explained(How::Probe);
+            tell(exec, container, How::Probe, world);
             return true;
         }
         if let Some(stream) = self.own_stream(exec, container, world) {
@@ -89,12 +89,12 @@ impl RuntimeExec {
                 stream.execs = stream.execs.saturating_add(1);
             }
             self.witnesses.take_request(exec, container);
-            world.verdicts.explained(How::Request);
+            tell(exec, container, How::Request, world);
             return true;
         }
         // The request to the kubelet is an action of its own; this is what it did.
         if self.witnesses.take_request(exec, container) {
-            world.verdicts.explained(How::Lineage);
+            tell(exec, container, How::Lineage, world);
             return true;
         }
         false
@@ -283,4 +283,23 @@ fn tells_requests(exec: &Exec, world: &World) -> bool {
 
 fn cannot_judge(exec: &Exec, reason: &str, cure: &str, world: &mut World) {
     world.cannot_judge(Path::RuntimeSocket, reason, cure, exec.time);
+}
+
+/// Counts an exec as explained, and tells of it if it is asked for.
+fn tell(exec: &Exec, container: &Container, how: How, world: &mut World) {
+    if world.verdicts.is_tracing()
+        && let Some(first) = exec.evidence.first()
+    {
+        let pod = format!("{}/{}", container.pod_namespace, container.pod_name);
+        let why = match how {
+            How::Probe => "which a probe of the Pod's spec runs",
+            How::Hook => "which a hook of the Pod's spec runs",
+            How::Request => "which a recorded request asked for",
+            _ => "which is what a request at the kubelet did",
+        };
+        let mut cite = first.clone();
+        cite.summary = format!("{}, {why}", cite.summary);
+        world.verdicts.trace(how, &[&exec.container, &pod], cite);
+    }
+    world.verdicts.explained(how);
 }
