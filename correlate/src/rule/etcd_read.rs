@@ -363,14 +363,7 @@ fn report(read: &Read, why: &str, world: &mut World) {
         (_, true, _) | (false, false, _) => Severity::Medium,
     };
     draft.confidence = if read.certificate.is_some() { Confidence::Certain } else { Confidence::High };
-    draft.object = GapObject {
-        group: object.as_ref().map_or_else(String::new, |object| object.group.to_string()),
-        resource: object.as_ref().map_or_else(|| "key".to_owned(), |object| object.resource.to_string()),
-        namespace: object.as_ref().map_or_else(String::new, |object| object.namespace.to_string()),
-        name: object.as_ref().map_or_else(String::new, |object| object.name.to_string()),
-        uid: String::new(),
-        key: read.key.to_string(),
-    };
+    draft.object = super::etcd_write::gap_object(object.as_ref(), &read.key, "");
     super::address_of(read.remote.as_deref().unwrap_or_default()).clone_into(&mut draft.actor.source_ip);
     read.certificate.as_deref().unwrap_or_default().clone_into(&mut draft.actor.certificate_cn);
     super::etcd_write::attribute(read.first, world, &mut draft);

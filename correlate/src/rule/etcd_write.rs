@@ -38,7 +38,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::rule) use gap::attribute;
+pub(in crate::rule) use gap::{attribute, gap_object};
 use history::KeyHistory;
 use log::LogWrites;
 use offset::Offsets;

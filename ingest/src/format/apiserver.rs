@@ -6,7 +6,7 @@ use auditgap_records::{Body, Text, Timestamp};
 use bounded_static::IntoBoundedStatic;
 
 use crate::format::httplog::{self, Access};
-use crate::format::klog::{self, Fields, Message, NotRead, Pairs};
+use crate::format::klog::{self, Fields, Message, Pairs};
 use crate::format::{LineContext, LineFormat, Parsed, flag};
 
 /// The format of the API server's log.
@@ -19,16 +19,7 @@ impl LineFormat for ApiServer {
     }
 
     fn parse<'a>(&self, text: &'a str, context: &LineContext) -> Parsed<'a> {
-        let entry = match klog::read(text, context) {
-            Ok(entry) => entry,
-            Err(NotRead::Unknown) => return Parsed::Unknown,
-            Err(NotRead::Broken(reason)) => return Parsed::Reject(reason),
-        };
-        match line(entry.message) {
-            Ok(Some(line)) => Parsed::Record(entry.time, Body::ApiServer(line)),
-            Ok(None) => Parsed::Record(entry.time, Body::Other),
-            Err(reason) => Parsed::Reject(reason),
-        }
+        klog::parse(text, context, |message| Ok(line(message)?.map(Body::ApiServer)))
     }
 }
 

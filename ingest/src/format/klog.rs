@@ -7,11 +7,11 @@
 mod fields;
 mod json;
 
-use auditgap_records::{Text, Timestamp};
+use auditgap_records::{Body, Text, Timestamp};
 
 use crate::clock::LocalStamp;
-use crate::format::LineContext;
 use crate::format::go_text;
+use crate::format::{LineContext, Parsed};
 
 pub(crate) use fields::{Fields, Value};
 
@@ -88,6 +88,24 @@ pub(crate) fn starts_entry(line: &[u8]) -> bool {
 pub(crate) fn stamp(line: &str) -> Option<LocalStamp> {
     let offset = header_offset(line.as_bytes())?;
     stamp_at(line.as_bytes().get(offset..)?)
+}
+
+/// Reads an entry of a component. `body` says what a message means to it: `None` if it is of no interest, `Err` if it is
+/// and cannot be read.
+pub(crate) fn parse<'a>(
+    text: &'a str,
+    context: &LineContext,
+    body: impl FnOnce(Message<'a>) -> Result<Option<Body<'a>>, String>,
+) -> Parsed<'a> {
+    let entry = match read(text, context) {
+        Ok(entry) => entry,
+        Err(NotRead::Unknown) => return Parsed::Unknown,
+        Err(NotRead::Broken(reason)) => return Parsed::Reject(reason),
+    };
+    match body(entry.message) {
+        Ok(body) => Parsed::Record(entry.time, body.unwrap_or(Body::Other)),
+        Err(reason) => Parsed::Reject(reason),
+    }
 }
 
 /// Reads an entry.

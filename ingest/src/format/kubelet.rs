@@ -11,7 +11,7 @@ use auditgap_records::{Body, Text};
 use bounded_static::IntoBoundedStatic;
 
 use crate::format::httplog::Access;
-use crate::format::klog::{self, Message, NotRead, Pairs};
+use crate::format::klog::{self, Message, Pairs};
 use crate::format::{LineContext, LineFormat, Parsed};
 
 /// The format of a kubelet's log.
@@ -24,16 +24,7 @@ impl LineFormat for Kubelet {
     }
 
     fn parse<'a>(&self, text: &'a str, context: &LineContext) -> Parsed<'a> {
-        let entry = match klog::read(text, context) {
-            Ok(entry) => entry,
-            Err(NotRead::Unknown) => return Parsed::Unknown,
-            Err(NotRead::Broken(reason)) => return Parsed::Reject(reason),
-        };
-        match line(entry.message) {
-            Ok(Some(line)) => Parsed::Record(entry.time, Body::Kubelet(line)),
-            Ok(None) => Parsed::Record(entry.time, Body::Other),
-            Err(reason) => Parsed::Reject(reason),
-        }
+        klog::parse(text, context, |message| Ok(line(message)?.map(Body::Kubelet)))
     }
 }
 

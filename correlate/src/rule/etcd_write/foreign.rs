@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use auditgap_records::Timestamp;
 use auditgap_records::etcd::RevisionKind;
-use auditgap_records::report::{Confidence, GapObject, Severity};
+use auditgap_records::report::{Confidence, Severity};
 
 use super::absence::ALIVE_AFTER;
-use super::gap::{attribute, technique_of_resource};
+use super::gap::{attribute, gap_object, technique_of_resource};
 use super::log::LogWrite;
 use super::{EtcdWrite, INFO, is_neighbour};
 use crate::key::ObjectKey;
@@ -73,14 +73,7 @@ fn report_foreign(request: &LogWrite, why: &str, borrowed: bool, world: &mut Wor
     if borrowed {
         draft.techniques.push("ET8");
     }
-    draft.object = GapObject {
-        group: object.as_ref().map_or_else(String::new, |object| object.group.to_string()),
-        resource: object.as_ref().map_or_else(|| "key".to_owned(), |object| object.resource.to_string()),
-        namespace: object.as_ref().map_or_else(String::new, |object| object.namespace.to_string()),
-        name: object.as_ref().map_or_else(String::new, |object| object.name.to_string()),
-        uid: String::new(),
-        key: target.key.to_string(),
-    };
+    draft.object = gap_object(object.as_ref(), &target.key, "");
     draft.threads = request
         .targets
         .iter()

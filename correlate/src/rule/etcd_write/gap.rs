@@ -7,6 +7,7 @@ use auditgap_records::etcd::RevisionKind;
 use auditgap_records::report::{GapObject, Severity};
 
 use super::{INFO, Write};
+use crate::key::ObjectKey;
 use crate::ledger::host::process_words;
 use crate::resources;
 use crate::verdict::GapDraft;
@@ -24,7 +25,7 @@ pub(super) fn draft(write: &Write, world: &World) -> GapDraft {
         GapDraft::new(&INFO, format!("{name} {verb} in etcd without a request"), vec![write.cite()]);
     draft.severity = severity_of(write);
     draft.techniques = techniques_of(write);
-    draft.object = gap_object(write);
+    draft.object = gap_object(write.object.as_ref(), &write.key, &write.uid);
     draft.threads = vec![thread(write)];
     attribute(write.at, world, &mut draft);
     draft
@@ -68,17 +69,18 @@ pub(super) fn technique_of_resource(resource: &str) -> Vec<&'static str> {
     }
 }
 
-pub(super) fn gap_object(write: &Write) -> GapObject {
-    let Some(object) = &write.object else {
-        return GapObject { resource: "key".to_owned(), key: write.key.to_string(), ..GapObject::default() };
+/// The object that a key holds; a key that is no object's stands for itself.
+pub(in crate::rule) fn gap_object(object: Option<&ObjectKey>, key: &str, uid: &str) -> GapObject {
+    let Some(object) = object else {
+        return GapObject { resource: "key".to_owned(), key: key.to_owned(), ..GapObject::default() };
     };
     GapObject {
         group: object.group.to_string(),
         resource: object.resource.to_string(),
         namespace: object.namespace.to_string(),
         name: object.name.to_string(),
-        uid: write.uid.to_string(),
-        key: write.key.to_string(),
+        uid: uid.to_owned(),
+        key: key.to_owned(),
     }
 }
 
